@@ -1,0 +1,89 @@
+"""The composition root: which resources there are, and how they become one application."""
+
+from importlib.resources import files
+
+from tenantry import __version__
+from tenantry.core import openapi, reference
+from tenantry.core.db import Database, World, migrate
+from tenantry.core.endpoints import Call, Endpoint, Response
+from tenantry.core.errors import ApiError, NotImplementedHere
+from tenantry.core.http import Api, OpenPage
+from tenantry.core.throttle import Throttle
+from tenantry.environments.service import KeyUses
+from tenantry.organizations.api import RESOURCE as ORGANIZATIONS
+from tenantry.settings import Settings
+
+RESOURCES = (ORGANIZATIONS,)
+
+
+class NotReady(ApiError):
+    """The database has not had all migrations: 503 from the readiness probe."""
+
+    status = 503
+    code = "not_ready"
+    message = "The database is not migrated. Run: tenantry migrate"
+
+
+def endpoints() -> list[Endpoint]:
+    """Return every operation that Tenantry has."""
+    return [endpoint for resource in RESOURCES for endpoint in resource.endpoints]
+
+
+def public_operations() -> list[tuple[str, str]]:
+    """Return method and path of every operation of the public API document, in the order of paths."""
+    text = files("tenantry").joinpath("operations.txt").read_text("utf-8")
+    return [(method, path) for method, _, path in (line.partition(" ") for line in text.splitlines())]
+
+
+def missing_endpoints() -> list[Endpoint]:
+    """Return an endpoint for each operation that the public document has and Tenantry does not."""
+    present = {shape(endpoint.method, endpoint.path) for endpoint in endpoints()}
+    return [_missing(method, path) for method, path in public_operations() if shape(method, path) not in present]
+
+
+def shape(method: str, path: str) -> str:
+    """Return what tells two operations apart: the method and the path, whatever its parameters are called."""
+    return method + "/".join("{}" if part.startswith("{") else part.lower() for part in path.split("/"))
+
+
+def _missing(method: str, path: str) -> Endpoint:
+    operation = f"{method} {path}"
+
+    def refuse(call: Call) -> object:
+        raise NotImplementedHere(operation)
+
+    return Endpoint(method=method, path=path, name=operation, summary="", handler=refuse, changes=False)
+
+
+def build_app(settings: Settings, database: Database, world: World, uses: KeyUses) -> Api:
+    """Return the application that serves `database`."""
+    return Api(
+        database=database,
+        endpoints=[*endpoints(), *missing_endpoints()],
+        pages=_pages(database),
+        authenticate=uses.authenticate,
+        throttle=Throttle(world.clock, settings.rate_limit),
+        max_body_bytes=settings.max_body_bytes,
+    )
+
+
+def _pages(database: Database) -> dict[str, OpenPage]:
+    document = openapi.document(RESOURCES, __version__)
+
+    async def health() -> Response:
+        return Response(200, b'{"status":"ok"}')
+
+    async def ready() -> Response:
+        if await database.read_soon(lambda tx: migrate.is_behind(tx, database.engine)):
+            raise NotReady
+        return Response(200, b'{"status":"ready"}')
+
+    async def openapi_json() -> Response:
+        return Response(200, openapi.encode(document))
+
+    async def docs() -> Response:
+        return Response(200, reference.page(document), "text/html; charset=utf-8")
+
+    return {"/health": health, "/ready": ready, "/openapi.json": openapi_json, "/docs": docs}
+
+

@@ -1,0 +1,89 @@
+"""What every command needs: options from settings, a database, errors as one clear line."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import click
+
+from tenantry.core.db import Database, InvalidDatabaseUrl, migrate
+from tenantry.core.db.migrate import SchemaTooNew
+from tenantry.core.errors import ApiError
+from tenantry.environments import service as environments
+from tenantry.server import AddressInUse, connect
+from tenantry.settings import InvalidSettings, Settings, describe
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_EXPECTED = (
+    AddressInUse,
+    ApiError,
+    InvalidDatabaseUrl,
+    InvalidSettings,
+    SchemaTooNew,
+    environments.EnvironmentExists,
+    environments.InvalidSecret,
+    environments.InvalidSlug,
+    environments.UnknownEnvironment,
+    environments.UnknownKey,
+)
+
+
+def settings_options(*names: str) -> Callable[[Command], Command]:
+    """Give a command an option for each named setting."""
+    described = {setting.name: setting for setting in describe()}
+
+    def add(command: Command) -> Command:
+        for name in reversed(names):
+            setting = described[name]
+            command = click.option(
+                f"--{name.replace('_', '-')}",
+                name,
+                type=click.Choice(setting.choices) if setting.choices else str,
+                help=f"{setting.help}  [{setting.variable}; default: {setting.default}]",
+            )(command)
+        return command
+
+    return add
+
+
+@contextmanager
+def told_plainly() -> Iterator[None]:
+    """Turn what can be expected to go wrong into one line on standard error and exit code 1."""
+    try:
+        yield
+    except _EXPECTED as error:
+        raise click.ClickException(str(error)) from error
+
+
+@contextmanager
+def migrated(settings: Settings) -> Iterator[Database]:
+    """Yield the database of `settings`. Ends the command when it is not migrated."""
+    database = connect(settings)
+    try:
+        check_migrated(settings, database)
+        yield database
+    finally:
+        database.close()
+
+
+def check_migrated(settings: Settings, database: Database) -> None:
+    """End the command, saying how to mend it, unless the database has had all migrations."""
+    try:
+        behind = migrate.pending(database)
+    except ApiError as error:
+        raise click.ClickException(f"{error} If the database is new, run: {_mend(settings)}") from error
+    if behind:
+        raise click.ClickException(f"The database lacks {len(behind)} migrations. Run: {_mend(settings)}")
+
+
+def _mend(settings: Settings) -> str:
+    return f"tenantry migrate --database {settings.database}"
+
+
+def table(columns: tuple[str, ...], rows: list[tuple[object, ...]]) -> None:
+    """Print rows under their columns, as wide as they need."""
+    lines = [columns, *(tuple(str(cell) for cell in row) for row in rows)]
+    widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
+    for line in lines:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())

@@ -1,0 +1,106 @@
+"""`tenantry dev` and `tenantry serve`."""
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+import msgspec
+
+from tenantry import server
+from tenantry.cli.common import migrated, settings_options, told_plainly
+from tenantry.core.db import Transaction, migrate
+from tenantry.environments import service as environments
+from tenantry.settings import Settings, load
+
+_DEV_ENVIRONMENT = "Development"
+_DEV_SLUG = "tenantry"
+_IN_MEMORY = "sqlite://"
+_MEMORY_FOLDER = Path("/dev/shm")
+
+
+@click.command()
+@settings_options("database", "host", "port", "workers", "api_key", "log_format", "rate_limit")
+def dev(**options: str | None) -> None:
+    """Serve for development: migrates by itself and has a known key."""
+    with told_plainly():
+        settings = load(**options)
+        server.check_address(settings)
+        with _kept_as_long_as_running(settings) as settings:
+            _check_workers(settings)
+            _prepare(settings)
+            click.echo(_welcome(settings))
+            server.run(settings, readable_log=_readable(settings))
+
+
+@click.command()
+@settings_options("database", "host", "port", "workers", "log_format", "rate_limit", "max_body_bytes")
+def serve(**options: str | None) -> None:
+    """Serve for production: the database is migrated and has keys already."""
+    with told_plainly():
+        settings = load(**options)
+        if settings.database == _IN_MEMORY:
+            raise click.ClickException("sqlite:// keeps nothing; only `tenantry dev` takes it. Give sqlite:///path.")
+        _check_workers(settings)
+        with migrated(settings):
+            server.check_address(settings)
+        click.echo(f"Tenantry serves {_base_url(settings)}", err=True)
+        server.run(settings, readable_log=_readable(settings))
+
+
+def _check_workers(settings: Settings) -> None:
+    if settings.workers > 1 and settings.database.startswith("sqlite:"):
+        raise click.ClickException("SQLite has one writer: use --workers 1, or a postgresql:// database.")
+
+
+@contextmanager
+def _kept_as_long_as_running(settings: Settings) -> Iterator[Settings]:
+    """Yield the settings with a folder of its own, in memory where there is one, for `sqlite://`."""
+    if settings.database != _IN_MEMORY:
+        yield settings
+        return
+    parent = _MEMORY_FOLDER if _MEMORY_FOLDER.is_dir() else None
+    with tempfile.TemporaryDirectory(prefix="tenantry-", dir=parent) as folder:
+        yield msgspec.structs.replace(settings, database=f"sqlite:///{folder}/dev.db")
+
+
+def _prepare(settings: Settings) -> None:
+    """Migrate, and make sure that the known key opens an environment."""
+    database = server.connect(settings)
+    try:
+        migrate.apply(database)
+        database.write(lambda tx: _ensure_key(tx, settings.api_key))
+    finally:
+        database.close()
+
+
+def _ensure_key(tx: Transaction, secret: str) -> None:
+    known = {row.name: row for row in environments.list_environments(tx)}
+    environment = known.get(_DEV_ENVIRONMENT) or environments.create_environment(
+        tx, _DEV_ENVIRONMENT, slug=_DEV_SLUG
+    )
+    environments.ensure_key(tx, environment, "development", secret)
+
+
+def _welcome(settings: Settings) -> str:
+    base_url = _base_url(settings)
+    return (
+        f"\n  Tenantry for development\n\n"
+        f"    base URL  {base_url}\n"
+        f"    API key   {settings.api_key}\n"
+        f"    reference {base_url}/docs\n\n"
+        f'    curl {base_url}/organizations -H "Authorization: Bearer {settings.api_key}"\n'
+    )
+
+
+def _base_url(settings: Settings) -> str:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"http://{host}:{settings.port}"
+
+
+def _readable(settings: Settings) -> bool:
+    return settings.log_format == "console" or (settings.log_format == "auto" and sys.stdout.isatty())
+
+

@@ -1,0 +1,39 @@
+"""Time as a value that is passed in, and its text on the wire."""
+
+import time
+from collections.abc import Callable
+from functools import lru_cache
+
+Clock = Callable[[], int]
+"""Returns the time now as whole milliseconds since the Unix epoch, UTC."""
+
+
+def system_clock() -> Clock:
+    """Return the machine's clock, made so that it never runs backwards in this process.
+
+    Ids carry their time and lists are ordered by id: a clock set back by a time
+    server would otherwise put new organizations behind old ones.
+    """
+    last = 0
+
+    def now() -> int:
+        nonlocal last
+        last = max(last, time.time_ns() // 1_000_000)
+        return last
+
+    return now
+
+
+@lru_cache(maxsize=2)
+def _second(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+
+
+def timestamp(milliseconds: int) -> str:
+    """Return `milliseconds` since the epoch as the wire writes it: `2025-07-22T18:55:20.355Z`.
+
+    Exactly three fraction digits and `Z` (wire.md section 3): Python's and Kotlin's
+    clients parse nothing looser.
+    """
+    seconds, rest = divmod(milliseconds, 1000)
+    return f"{_second(seconds)}.{rest:03d}Z"

@@ -1,0 +1,120 @@
+"""What every engine offers: a database that runs work in transactions."""
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, LiteralString, TypeVar
+
+from tenantry.core.clock import Clock, timestamp
+from tenantry.core.entropy import Entropy, alphanumeric
+from tenantry.core.ids import IdSource
+
+T = TypeVar("T")
+Row = tuple[Any, ...]
+
+_LIST_PARAMETER = re.compile(r"\bIN :(\w+)")
+
+
+class World:
+    """What a transaction takes from outside: the time and randomness."""
+
+    def __init__(self, clock: Clock, entropy: Entropy) -> None:
+        self.clock = clock
+        self.entropy = entropy
+        self.ids = IdSource(entropy)
+
+
+class Transaction(ABC):
+    """One unit of work: all its statements take effect together or not at all.
+
+    Statements name their parameters `:name`. A list given to `IN :name` stands for
+    its items; it must not be empty. Rows are tuples, in the order of the columns.
+    """
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.milliseconds = world.clock()
+        self.now = timestamp(self.milliseconds)
+
+    def new_id(self, prefix: str) -> str:
+        """Return a new id of this transaction's time, after all that it made before."""
+        return self._world.ids.new(prefix, self.milliseconds)
+
+    def new_token(self, length: int) -> str:
+        """Return `length` random characters of `[A-Za-z0-9]`."""
+        return alphanumeric(self._world.entropy, length)
+
+    @abstractmethod
+    def all(self, sql: LiteralString, **parameters: object) -> list[Row]:
+        """Return every row of a query."""
+
+    @abstractmethod
+    def one(self, sql: LiteralString, **parameters: object) -> Row | None:
+        """Return the first row of a query, or None."""
+
+    @abstractmethod
+    def run(self, sql: LiteralString, **parameters: object) -> int:
+        """Run a statement that returns no rows; return how many rows it changed."""
+
+    @abstractmethod
+    def has_table(self, name: str) -> bool:
+        """Return whether the schema in use has a table of that name."""
+
+    @abstractmethod
+    def script(self, sql: str) -> None:
+        """Run the statements of a migration."""
+
+
+Work = Callable[[Transaction], T]
+"""Work may run more than once before it is committed: it has no effect outside its transaction."""
+
+
+
+
+class Database(ABC):
+    """A database on one engine.
+
+    `read` and `write` are for threads that may wait (commands, background work, tests);
+    `read_soon` and `write_soon` for the event loop. A write has been made durable when
+    it returns.
+    """
+
+    engine: str
+
+    @abstractmethod
+    def read(self, work: Work[T]) -> T:
+        """Run `work` that changes nothing, here and now."""
+
+    @abstractmethod
+    def write(self, work: Work[T]) -> T:
+        """Run `work` in a transaction of its own and return when it is durable.
+
+        Raises what `work` raises, after undoing what it did.
+        """
+
+    @abstractmethod
+    async def read_soon(self, work: Work[T], *, scans: bool = False) -> T:
+        """Run `work` that changes nothing. `scans` says that it may look at many rows."""
+
+    @abstractmethod
+    async def write_soon(self, work: Work[T]) -> T:
+        """Do as `write` does, without blocking the event loop."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Finish what is under way and let go of every connection."""
+
+
+def expand_lists(sql: LiteralString, parameters: dict[str, object]) -> tuple[str, dict[str, object]]:
+    """Replace each `IN :name` by one placeholder an item: `IN (:name_0, :name_1)`."""
+    expanded = dict(parameters)
+
+    def placeholders(match: re.Match[str]) -> str:
+        name = match[1]
+        items = expanded.pop(name)
+        assert isinstance(items, Sequence) and items, f"IN :{name} needs a list with items"
+        names = [f"{name}_{index}" for index in range(len(items))]
+        expanded.update(zip(names, items, strict=True))
+        return "IN (" + ", ".join(f":{each}" for each in names) + ")"
+
+    return _LIST_PARAMETER.sub(placeholders, sql), expanded

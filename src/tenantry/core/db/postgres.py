@@ -1,0 +1,137 @@
+"""PostgreSQL: psycopg 3 with a pool; transactions that collide are run again."""
+
+import asyncio
+import random
+import re
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg import errors
+from psycopg.abc import QueryNoTemplate
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from tenantry.core.db.base import Database, Row, T, Transaction, Work, World, expand_lists
+from tenantry.core.errors import DatabaseUnavailable
+from tenantry.core.retry import backoff
+
+_ATTEMPTS = 12
+_CONNECT_SECONDS = 5.0
+_COLLISIONS = (errors.SerializationFailure, errors.DeadlockDetected, errors.UniqueViolation)
+"""A unique violation is a collision too: services look before they insert, so it means that
+another transaction was faster. Run again, the look finds what that one made."""
+
+_PARAMETER = re.compile(r"(?<!:):(\w+)")
+
+
+@lru_cache(maxsize=1024)
+def _translate(sql: str) -> str:
+    """Return `sql` with psycopg's placeholders in place of `:name`."""
+    return _PARAMETER.sub(r"%(\1)s", sql.replace("%", "%%"))
+
+
+class PostgresTransaction(Transaction):
+    """A transaction on one PostgreSQL connection."""
+
+    def __init__(self, connection: psycopg.Connection[Row], world: World) -> None:
+        super().__init__(world)
+        self._cursor = connection.cursor(binary=True)
+
+    def _execute(self, sql: LiteralString, parameters: dict[str, object]) -> psycopg.Cursor[Row]:
+        text: str = sql
+        if " IN :" in sql:
+            text, parameters = expand_lists(sql, parameters)
+        return self._cursor.execute(_as_query(_translate(text)), parameters)
+
+    def all(self, sql: LiteralString, **parameters: object) -> list[Row]:
+        return self._execute(sql, parameters).fetchall()
+
+    def one(self, sql: LiteralString, **parameters: object) -> Row | None:
+        return self._execute(sql, parameters).fetchone()
+
+    def run(self, sql: LiteralString, **parameters: object) -> int:
+        return self._execute(sql, parameters).rowcount
+
+    def has_table(self, name: str) -> bool:
+        return self.one("SELECT 1 WHERE to_regclass(:name) IS NOT NULL", name=name) is not None
+
+    def script(self, sql: str) -> None:
+        self._cursor.connection.execute(_as_query(sql))
+
+
+def _as_query(text: str) -> QueryNoTemplate:
+    """Vouch that `text` came from literal SQL, which the type checker cannot follow here."""
+    return text.encode()
+
+
+class PostgresDatabase(Database):
+    """A database on a PostgreSQL server, which any number of processes may share."""
+
+    engine = "postgres"
+
+    def __init__(self, url: str, world: World, connections: int) -> None:
+        self._world = world
+        self._pool: ConnectionPool[psycopg.Connection[Row]] = ConnectionPool(
+            url,
+            min_size=1,
+            max_size=connections,
+            timeout=_CONNECT_SECONDS,
+            kwargs={"autocommit": True, "prepare_threshold": 2, "application_name": "tenantry"},
+            configure=_configure,
+            open=False,
+        )
+        self._opened = False
+        self._threads = ThreadPoolExecutor(connections, "tenantry-postgres")
+
+    def read(self, work: Work[T]) -> T:
+        return self._with_connection(lambda connection: work(PostgresTransaction(connection, self._world)))
+
+    def write(self, work: Work[T]) -> T:
+        return self._with_connection(lambda connection: self._run_until_committed(connection, work))
+
+    async def read_soon(self, work: Work[T], *, scans: bool = False) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self.read, work)
+
+    async def write_soon(self, work: Work[T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self.write, work)
+
+    def close(self) -> None:
+        self._threads.shutdown()
+        if self._opened:
+            self._pool.close()
+
+    def _with_connection(self, use: Any) -> Any:
+        if not self._opened:
+            self._pool.open()
+            self._opened = True
+        try:
+            with self._pool.connection() as connection:
+                return use(connection)
+        except (psycopg.OperationalError, PoolTimeout) as error:
+            raise DatabaseUnavailable from error
+
+    def _run_until_committed(self, connection: psycopg.Connection[Row], work: Work[T]) -> T:
+        for attempt in range(1, _ATTEMPTS):
+            try:
+                return self._run(connection, work)
+            except _COLLISIONS:
+                time.sleep(backoff(attempt, random.random()))
+        return self._run(connection, work)
+
+    def _run(self, connection: psycopg.Connection[Row], work: Work[T]) -> T:
+        # REPEATABLE READ: of two transactions that change one row, the later is refused and run again.
+        connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+        try:
+            result = work(PostgresTransaction(connection, self._world))
+            connection.execute("COMMIT")
+        except BaseException:
+            if not connection.closed:
+                connection.execute("ROLLBACK")
+            raise
+        return result
+
+
+def _configure(connection: psycopg.Connection[Row]) -> None:
+    connection.execute("SET synchronous_commit = on")

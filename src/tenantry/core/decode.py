@@ -1,0 +1,133 @@
+"""From the bytes of a request to the structs that its endpoint declares."""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+from msgspec import inspect
+
+from tenantry.core import forms, validation
+from tenantry.core.endpoints import Endpoint, Request
+from tenantry.core.errors import MalformedBody, UnsupportedMediaType, ValidationFailed
+
+_FORM = "application/x-www-form-urlencoded"
+
+
+def decode_query(endpoint: Endpoint, query: str) -> Any:
+    """Return the query as the struct that `endpoint` declares, or None where it declares none.
+
+    Raises ValidationFailed. Parameters that are not declared are ignored.
+    """
+    if endpoint.query is None:
+        return None
+    if not query:
+        return _without_parameters(endpoint.query)
+    given = forms.pairs(query)
+    singles = dict(given)
+    values: dict[str, object] = {}
+    for name, is_list in _parameters(endpoint.query):
+        if is_list:
+            values[name] = forms.listed(given, name)
+        elif name in singles:
+            values[name] = singles[name]
+    if "%00" in query:
+        _refuse_nul(values)
+    return validation.convert(values, endpoint.query, strict=False)
+
+
+def decode_body(endpoint: Endpoint, request: Request) -> Any:
+    """Return the body as the struct that `endpoint` declares, or None where it declares none.
+
+    No body at all stands for an object without keys. Raises MalformedBody,
+    UnsupportedMediaType, ValidationFailed.
+    """
+    if endpoint.body is None:
+        return None
+    if not request.body:
+        return validation.convert({}, endpoint.body, strict=True)
+    if _is_form(request.content_type):
+        return _decode_form(endpoint, request.body)
+    try:
+        return _decode_json(endpoint, request.body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise MalformedBody(f"The request body is not valid JSON: {error}.") from error
+    except RecursionError as error:
+        raise MalformedBody("The request body is nested too deeply.") from error
+
+
+def _decode_json(endpoint: Endpoint, body: bytes) -> Any:
+    assert endpoint.body is not None
+    if b"\\u0000" in body:
+        _refuse_nul(msgspec.json.decode(body))
+    if any(alias in body for alias in _quoted(tuple(endpoint.aliases))):
+        return _convert(endpoint, msgspec.json.decode(body), strict=True)
+    try:
+        return _json_decoder(endpoint.body)(body)
+    except msgspec.ValidationError:
+        # Raises with every wrong field, not the first.
+        return _convert(endpoint, msgspec.json.decode(body), strict=True)
+
+
+def _decode_form(endpoint: Endpoint, body: bytes) -> Any:
+    if not body.isascii():
+        raise MalformedBody("The request body is not a percent-encoded form.")
+    value = forms.nested(forms.pairs(body.decode("ascii")))
+    _refuse_nul(value)
+    return _convert(endpoint, value, strict=False)
+
+
+def _convert(endpoint: Endpoint, value: Any, *, strict: bool) -> Any:
+    assert endpoint.body is not None
+    if isinstance(value, dict):
+        value = {endpoint.aliases.get(key, key): item for key, item in value.items()}
+    return validation.convert(value, endpoint.body, strict=strict)
+
+
+def _refuse_nul(value: object) -> None:
+    errors = list(validation.nul_problems(value))
+    if errors:
+        raise ValidationFailed(errors)
+
+
+@lru_cache(maxsize=64)
+def _is_form(content_type: str | None) -> bool:
+    """Return whether a body of this type is a form; if not it is JSON.
+
+    A body without a type is read as JSON. Raises UnsupportedMediaType for any other
+    type, and for text that is not UTF-8.
+    """
+    if content_type is None:
+        return False
+    media, *parameters = (part.strip().lower() for part in content_type.split(";"))
+    charsets = [part.partition("=")[2].strip('"') for part in parameters if part.startswith("charset=")]
+    if not set(charsets) <= {"utf-8", "utf8"}:
+        raise UnsupportedMediaType
+    if media == _FORM:
+        return True
+    if media == "application/json" or media.endswith("+json"):
+        return False
+    raise UnsupportedMediaType
+
+
+@lru_cache(maxsize=256)
+def _json_decoder(kind: type[msgspec.Struct]) -> Callable[[bytes], Any]:
+    return msgspec.json.Decoder(kind).decode
+
+
+@lru_cache(maxsize=256)
+def _without_parameters(kind: type[msgspec.Struct]) -> msgspec.Struct:
+    return validation.convert({}, kind, strict=False)
+
+
+@lru_cache(maxsize=256)
+def _parameters(kind: type[msgspec.Struct]) -> tuple[tuple[str, bool], ...]:
+    """Return each declared parameter's name and whether it is a list."""
+    info = inspect.type_info(kind)
+    assert isinstance(info, inspect.StructType)
+    return tuple((field.encode_name, isinstance(field.type, inspect.ListType)) for field in info.fields)
+
+
+@lru_cache(maxsize=256)
+def _quoted(aliases: tuple[str, ...]) -> tuple[bytes, ...]:
+    return tuple(f'"{alias}"'.encode() for alias in aliases)

@@ -1,0 +1,74 @@
+"""Names and values as they stand in a query string or a form body."""
+
+import re
+from typing import Any
+from urllib.parse import parse_qsl
+
+from tenantry.core.errors import FieldError, ValidationFailed
+
+_MOST_PAIRS = 1000
+_DEEPEST = 5
+_KEY = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)\Z")
+
+
+def pairs(encoded: str) -> list[tuple[str, str]]:
+    """Return the decoded pairs of a query string or form body.
+
+    Raises ValidationFailed when they are not UTF-8 or more than a thousand.
+    """
+    try:
+        return parse_qsl(encoded, keep_blank_values=True, errors="strict", max_num_fields=_MOST_PAIRS)
+    except UnicodeDecodeError as error:
+        raise ValidationFailed([FieldError("", "parameters must be percent-encoded UTF-8")]) from error
+    except ValueError as error:
+        raise ValidationFailed([FieldError("", f"parameters must not be more than {_MOST_PAIRS}")]) from error
+
+
+def listed(given: list[tuple[str, str]], name: str) -> list[str]:
+    """Return the items of the list parameter `name`, in any of the clients' spellings.
+
+    `a,b`; `name=a&name=b`; `name[]=a&name[]=b`; `name[0]=a&name[1]=b`; and mixes of
+    them (wire.md section 2.3). Items are trimmed, empty ones dropped.
+    """
+    spelling = re.compile(rf"{re.escape(name)}(\[\d*\])?\Z")
+    values = [value for key, value in given if spelling.match(key)]
+    items = [item.strip() for value in values for item in value.split(",")]
+    return [item for item in items if item]
+
+
+def nested(given: list[tuple[str, str]]) -> dict[str, Any]:
+    """Return a form body as the object it stands for.
+
+    `metadata[tier]=gold` is a key of an object, `domains[]=a` and `domains[0]=a` items of
+    a list, `domain_data[0][domain]=a` a key of an item; the last of two equal keys counts.
+    A key that is not of this form stands for itself.
+    """
+    root: dict[str, Any] = {}
+    for key, value in given:
+        match = _KEY.match(key)
+        steps = re.findall(r"\[([^\[\]]*)\]", match[2]) if match else []
+        if match and len(steps) < _DEEPEST:
+            _put(root, [match[1], *steps], value)
+        else:
+            root[key] = value
+    return {key: _with_lists(value) for key, value in root.items()}
+
+
+def _put(tree: dict[str, Any], path: list[str], value: str) -> None:
+    *steps, last = path
+    for step in steps:
+        below = tree.get(step)
+        if not isinstance(below, dict):
+            below = tree[step] = {}
+        tree = below
+    tree[last or str(len(tree))] = value
+
+
+def _with_lists(value: Any) -> Any:
+    """Turn every object whose keys are all numbers into the list that it stands for."""
+    if not isinstance(value, dict):
+        return value
+    items = {key: _with_lists(item) for key, item in value.items()}
+    if items and all(key.isdecimal() and len(key) < 5 for key in items):
+        return [items[key] for key in sorted(items, key=int)]
+    return items

@@ -1,0 +1,142 @@
+"""From raw values to structs, and from what is wrong to one sentence a field (wire.md section 1.7).
+
+msgspec stops at the first wrong field. That is right for the fast path; only when it
+fails are the fields looked at one by one, so that the caller hears of all at once.
+"""
+
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import inspect
+
+from tenantry.core.errors import FieldError, ValidationFailed
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+def convert(value: object, kind: type[S], *, strict: bool) -> S:
+    """Return `value` as a `kind`. Not `strict` means that text may stand for a number or a boolean.
+
+    Raises ValidationFailed, with every wrong field.
+    """
+    try:
+        return msgspec.convert(value, kind, strict=strict)
+    except msgspec.ValidationError as error:
+        raise ValidationFailed(list(problems(value, kind, strict=strict))) from error
+
+
+def problems(value: object, kind: type[msgspec.Struct], *, strict: bool) -> Iterator[FieldError]:
+    """Yield what keeps `value` from being a `kind`, a sentence a field."""
+    yield from _struct_problems(value, inspect.type_info(kind), "", strict)
+
+
+def nul_problems(value: object, path: str = "") -> Iterator[FieldError]:
+    """Yield each string of `value` that holds a NUL character, which PostgreSQL cannot store."""
+    if isinstance(value, str) and "\0" in value:
+        yield FieldError(path, f"{path} must not contain NUL characters")
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            below = f"{path}.{key}".lstrip(".")
+            yield from nul_problems(key, below.replace("\0", "\\0"))
+            yield from nul_problems(item, below)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from nul_problems(item, f"{path}.{index}")
+
+
+def _struct_problems(value: object, info: inspect.Type, path: str, strict: bool) -> Iterator[FieldError]:
+    assert isinstance(info, inspect.StructType)
+    if not isinstance(value, dict):
+        yield _problem(path, "must be an object")
+        return
+    for field in info.fields:
+        name = f"{path}.{field.encode_name}" if path else field.encode_name
+        if field.encode_name not in value:
+            if field.required:
+                yield _problem(name, "should not be empty")
+        else:
+            yield from _value_problems(value[field.encode_name], field.type, name, strict)
+
+
+def _value_problems(value: object, info: inspect.Type, path: str, strict: bool) -> Iterator[FieldError]:
+    kinds = list(info.types) if isinstance(info, inspect.UnionType) else [info]
+    if value is None and any(isinstance(kind, inspect.NoneType) for kind in kinds):
+        return
+    meant = next(kind for kind in kinds if not isinstance(kind, inspect.NoneType))
+    base = meant.type if isinstance(meant, inspect.Metadata) else meant
+    if isinstance(base, inspect.StructType):
+        yield from _struct_problems(value, base, path, strict)
+    elif isinstance(base, inspect.ListType):
+        yield from _list_problems(value, base, path, strict)
+    else:
+        sentence = _scalar_sentence(value, base, strict)
+        if sentence:
+            yield _problem(path, sentence)
+
+
+def _list_problems(value: object, info: inspect.ListType, path: str, strict: bool) -> Iterator[FieldError]:
+    if not isinstance(value, list):
+        yield _problem(path, "must be an array")
+        return
+    if info.max_length is not None and len(value) > info.max_length:
+        yield _problem(path, f"must contain no more than {info.max_length} elements")
+    for index, item in enumerate(value):
+        if isinstance(info.item_type, inspect.StructType):
+            yield from _struct_problems(item, info.item_type, f"{path}.{index}", strict)
+        elif sentence := _scalar_sentence(item, info.item_type, strict):
+            yield FieldError(f"{path}.{index}", f"each value in {path} {sentence}")
+
+
+def _scalar_sentence(value: object, info: inspect.Type, strict: bool) -> str | None:
+    """Return what a value of `info` must be, when `value` is not one."""
+    if isinstance(info, inspect.StrType):
+        return _text_sentence(value, info)
+    if isinstance(info, inspect.IntType):
+        return _number_sentence(value, info, strict)
+    if isinstance(info, inspect.BoolType):
+        return None if _is(value, bool, strict) else "must be a boolean value"
+    if isinstance(info, inspect.LiteralType):
+        return None if value in info.values else f"must be one of the following values: {_choices(info)}"
+    if isinstance(info, inspect.DictType):
+        return None if isinstance(value, dict) else "must be an object"
+    return None
+
+
+def _choices(info: inspect.LiteralType) -> str:
+    return ", ".join(str(value) for value in info.values)
+
+
+def _text_sentence(value: object, info: inspect.StrType) -> str | None:
+    if not isinstance(value, str):
+        return "should not be empty" if value is None and info.min_length else "must be a string"
+    if info.min_length is not None and len(value) < info.min_length:
+        return "should not be empty"
+    if info.max_length is not None and len(value) > info.max_length:
+        return f"must be shorter than or equal to {info.max_length} characters"
+    if info.pattern is not None:
+        return "must contain only ASCII characters"
+    return None
+
+
+def _number_sentence(value: object, info: inspect.IntType, strict: bool) -> str | None:
+    if not _is(value, int, strict):
+        return "must be an integer number"
+    number = msgspec.convert(value, int, strict=strict)
+    if info.ge is not None and number < info.ge:
+        return f"must not be less than {info.ge}"
+    if info.le is not None and number > info.le:
+        return f"must not be greater than {info.le}"
+    return None
+
+
+def _is(value: object, kind: type, strict: bool) -> bool:
+    try:
+        msgspec.convert(value, kind, strict=strict)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
+def _problem(path: str, sentence: str) -> FieldError:
+    return FieldError(path, f"{path or 'body'} {sentence}")

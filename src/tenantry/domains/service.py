@@ -1,0 +1,174 @@
+"""The domains of an organization: which it has, and how each came to count as its own."""
+
+from typing import Literal
+
+import msgspec
+from msgspec import UNSET
+
+from tenantry.core.caller import Caller
+from tenantry.core.db import Transaction
+from tenantry.core.errors import ApiError, FieldError, ValidationFailed
+from tenantry.domains import store
+from tenantry.domains.names import InvalidDomain, normal_form
+from tenantry.domains.wire import DomainData, OrganizationDomain
+from tenantry.events import service as events
+
+_TOKEN_LENGTH = 25
+_PREFIX_TAIL = 6
+
+Claim = Literal["pending", "verified", "legacy_verified"]
+"""How a caller gives a domain: to be checked, as checked, or in the old bare list."""
+
+
+class DomainTaken(ApiError):
+    """Another organization has the domain, in an environment where that is exclusive: 409."""
+
+    status = 409
+    message = "An Organization with this domain already exists."
+
+    def __init__(self, domain: str) -> None:
+        super().__init__(f"An Organization with the domain {domain} already exists.")
+
+
+class DomainChanges(msgspec.Struct, frozen=True):
+    """What replacing an organization's domains came to: the set now, and what became of which."""
+
+    domains: list[OrganizationDomain]
+    created: list[OrganizationDomain]
+    verified: list[OrganizationDomain]
+    deleted: list[OrganizationDomain]
+
+    @property
+    def any(self) -> bool:
+        """Whether anything is different from before."""
+        return bool(self.created or self.verified or self.deleted)
+
+
+def claims(domains: list[str] | None, domain_data: list[DomainData] | None) -> dict[str, Claim] | None:
+    """Return each named domain in normal form with how it is claimed; None when neither list is given.
+
+    `domain_data` counts where both name a domain (wire.md section 1.2). Raises
+    ValidationFailed with every name that is no domain.
+    """
+    if domains is None and domain_data is None:
+        return None
+    errors: list[FieldError] = []
+    found: dict[str, Claim] = {}
+    for index, text in enumerate(domains or []):
+        if name := _read_name(f"domains.{index}", text, errors):
+            found[name] = "legacy_verified"
+    for index, entry in enumerate(domain_data or []):
+        if name := _read_name(f"domain_data.{index}.domain", entry.domain, errors):
+            found[name] = entry.state
+    if errors:
+        raise ValidationFailed(errors)
+    return found
+
+
+def _read_name(field: str, text: str, errors: list[FieldError]) -> str | None:
+    try:
+        return normal_form(text)
+    except InvalidDomain as error:
+        errors.append(FieldError(field, f"{field} {error}"))
+        return None
+
+
+def list_of_organization(tx: Transaction, caller: Caller, organization_id: str) -> list[OrganizationDomain]:
+    """Return the domains of one organization, oldest first."""
+    return store.select_of_organization(tx, caller.environment_id, organization_id)
+
+
+def replace(
+    tx: Transaction,
+    caller: Caller,
+    organization_id: str,
+    current: list[OrganizationDomain],
+    wanted: dict[str, Claim],
+) -> DomainChanges:
+    """Make `wanted` the domains of an organization that has `current` (wire.md section 1.3).
+
+    One that is there already stays as it is, but for a claim that it is verified: that
+    is taken at its word. Records no events: `record` does, when the caller is ready.
+    Raises DomainTaken.
+    """
+    known = {domain.domain: domain for domain in current}
+    _check_exclusive(tx, caller, organization_id, [name for name in wanted if name not in known])
+    changes = DomainChanges([], [], [], [domain for domain in current if domain.domain not in wanted])
+    for domain in changes.deleted:
+        store.delete(tx, caller.environment_id, domain.id)
+    for name, claim in wanted.items():
+        domain = known.get(name)
+        if domain is None:
+            domain = _new(tx, caller, organization_id, name, claim)
+            store.insert(tx, caller.environment_id, domain)
+            changes.created.append(domain)
+        elif claim == "verified" and domain.state != "verified":
+            domain = _verified_manually(tx, domain)
+            store.update_verified_manually(tx, caller.environment_id, domain)
+            changes.verified.append(domain)
+        changes.domains.append(domain)
+    changes.domains.sort(key=lambda domain: domain.id)
+    return changes
+
+
+def _check_exclusive(tx: Transaction, caller: Caller, organization_id: str, names: list[str]) -> None:
+    if caller.exclusive_domains and names:
+        taken = store.select_taken(tx, caller.environment_id, organization_id, names)
+        if taken is not None:
+            raise DomainTaken(taken)
+
+
+def _new(tx: Transaction, caller: Caller, organization_id: str, name: str, claim: Claim) -> OrganizationDomain:
+    domain_id = tx.new_id("org_domain")
+    plain = OrganizationDomain(
+        id=domain_id,
+        organization_id=organization_id,
+        domain=name,
+        state=claim,
+        created_at=tx.now,
+        updated_at=tx.now,
+    )
+    if claim == "legacy_verified":
+        return plain
+    if claim == "verified":
+        return msgspec.structs.replace(plain, verification_strategy="manual")
+    return msgspec.structs.replace(
+        plain,
+        verification_strategy="dns",
+        verification_prefix=verification_prefix(caller.slug, domain_id),
+        verification_token=tx.new_token(_TOKEN_LENGTH),
+    )
+
+
+def verification_prefix(slug: str, domain_id: str) -> str:
+    """Return the name part of a domain's TXT record: `superapp-domain-verification-z3kjny` (wire.md section 4.3)."""
+    return f"{slug}-domain-verification-{domain_id[-_PREFIX_TAIL:].lower()}"
+
+
+def _verified_manually(tx: Transaction, domain: OrganizationDomain) -> OrganizationDomain:
+    return msgspec.structs.replace(
+        domain,
+        state="verified",
+        verification_strategy="manual",
+        verification_prefix=UNSET,
+        verification_token=UNSET,
+        updated_at=tx.now,
+    )
+
+
+def record(tx: Transaction, caller: Caller, changes: DomainChanges) -> None:
+    """Record one event for each domain that was deleted, created or verified."""
+    for event, domains in (
+        ("organization_domain.deleted", changes.deleted),
+        ("organization_domain.created", changes.created),
+        ("organization_domain.verified", changes.verified),
+    ):
+        for domain in domains:
+            events.record(tx, caller, event, domain.organization_id, domain)
+
+
+def delete_of_organization(
+    tx: Transaction, caller: Caller, organization_id: str, current: list[OrganizationDomain]
+) -> None:
+    """Delete all domains of an organization, each with its event."""
+    record(tx, caller, replace(tx, caller, organization_id, current, {}))

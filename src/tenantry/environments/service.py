@@ -1,0 +1,156 @@
+"""Environments and their API keys: who is calling."""
+
+import hashlib
+import re
+
+from tenantry.core.caller import Caller
+from tenantry.core.db import Transaction
+from tenantry.core.errors import Unauthorized
+from tenantry.environments import store
+from tenantry.environments.store import EnvironmentRow, KeyRow
+
+_SECRET_LENGTH = 40
+_SHOWN_LENGTH = 10
+_SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,28}[a-z0-9])?\Z")
+_BEARER = "bearer "
+
+
+class EnvironmentExists(Exception):
+    """There is an environment of that name already."""
+
+
+class UnknownEnvironment(Exception):
+    """There is no environment of that name."""
+
+
+class UnknownKey(Exception):
+    """There is no such key, or it is revoked already."""
+
+
+class InvalidSlug(Exception):
+    """The slug cannot stand in a DNS record."""
+
+
+class InvalidSecret(Exception):
+    """The key to add is not of a form that clients can send."""
+
+
+def create_environment(
+    tx: Transaction, name: str, *, slug: str | None = None, exclusive_domains: bool = False
+) -> EnvironmentRow:
+    """Create an environment and return it.
+
+    `slug` names the app in its customers' DNS records: up to 30 of `[a-z0-9-]`; made from
+    `name` when not given. With `exclusive_domains` a domain belongs to at most one
+    organization. Raises EnvironmentExists, InvalidSlug.
+    """
+    if store.select_environment_by_name(tx, name) is not None:
+        raise EnvironmentExists(f"There is an environment '{name}' already.")
+    slug = slug_of(name) if slug is None else slug
+    if not _SLUG.match(slug):
+        raise InvalidSlug(f"The slug '{slug}' must be 1 to 30 of a-z, 0-9 and '-'. Give one with --slug.")
+    row = EnvironmentRow(tx.new_id("environment"), name, slug, exclusive_domains, tx.now)
+    store.insert_environment(tx, row)
+    return row
+
+
+def slug_of(name: str) -> str:
+    """Return `name` as a slug: lower case, everything but letters and digits turned into `-`."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower())[:30].strip("-")
+
+
+def get_environment(tx: Transaction, name: str) -> EnvironmentRow:
+    """Return the environment of that name. Raises UnknownEnvironment."""
+    row = store.select_environment_by_name(tx, name)
+    if row is None:
+        raise UnknownEnvironment(f"There is no environment '{name}'. `tenantry environments list` shows all.")
+    return row
+
+
+def list_environments(tx: Transaction) -> list[EnvironmentRow]:
+    """Return all environments, oldest first."""
+    return store.select_environments(tx)
+
+
+def create_key(
+    tx: Transaction, environment: EnvironmentRow, name: str, *, read_only: bool = False
+) -> tuple[KeyRow, str]:
+    """Create a key in `environment`; return it with its secret, which cannot be had again."""
+    secret = f"sk_{tx.new_token(_SECRET_LENGTH)}"
+    return _add_key(tx, environment, name, secret, read_only=read_only), secret
+
+
+def ensure_key(tx: Transaction, environment: EnvironmentRow, name: str, secret: str) -> None:
+    """Let a given secret be a key of `environment`, for development, if it is not one yet.
+
+    Raises InvalidSecret.
+    """
+    if not re.fullmatch(r"[\x21-\x7e]{3,200}", secret):
+        raise InvalidSecret("The API key must be 3 to 200 printable ASCII characters without spaces.")
+    if not store.has_key(tx, _hash(secret)):
+        _add_key(tx, environment, name, secret, read_only=False)
+
+
+def _add_key(tx: Transaction, environment: EnvironmentRow, name: str, secret: str, *, read_only: bool) -> KeyRow:
+    row = KeyRow(
+        tx.new_id("api_key"), environment.name, name, secret[:_SHOWN_LENGTH], read_only, tx.now, None, None
+    )
+    store.insert_key(tx, environment.id, row, _hash(secret))
+    return row
+
+
+def list_keys(tx: Transaction) -> list[KeyRow]:
+    """Return all keys, by environment, oldest first."""
+    return store.select_keys(tx)
+
+
+def revoke_key(tx: Transaction, key_id: str) -> None:
+    """Revoke a key: the next request with it is refused, on every worker. Raises UnknownKey."""
+    if not store.update_key_revoked(tx, key_id):
+        raise UnknownKey(f"There is no key '{key_id}' in use. `tenantry keys list` shows all.")
+
+
+def authenticate(tx: Transaction, authorization: str | None) -> Caller:
+    """Return who calls with this `Authorization` header (wire.md section 9).
+
+    Looked up at each request, in the request's own transaction, so that a revoked key
+    is refused at once. Raises Unauthorized.
+    """
+    if authorization is None or authorization[:7].lower() != _BEARER:
+        raise Unauthorized
+    caller = store.select_caller(tx, _hash(authorization[7:].strip()))
+    if caller is None:
+        raise Unauthorized
+    return caller
+
+
+def _hash(secret: str) -> bytes:
+    # Keys are long and random: nothing slower than SHA-256 is needed to keep them.
+    return hashlib.sha256(secret.encode("utf-8", "replace")).digest()
+
+
+class KeyUses:
+    """When each key was last used, noted in memory and written now and then.
+
+    A write at each request would make every read a write.
+    """
+
+    def __init__(self) -> None:
+        self._uses: dict[str, str] = {}
+
+    def authenticate(self, tx: Transaction, authorization: str | None) -> Caller:
+        """Do as `authenticate` does, and note the use."""
+        caller = authenticate(tx, authorization)
+        self._uses[caller.key_id] = tx.now
+        return caller
+
+    def take(self) -> dict[str, str]:
+        """Return the uses noted since the last time, and forget them."""
+        uses, self._uses = self._uses, {}
+        return uses
+
+
+def record_uses(tx: Transaction, uses: dict[str, str]) -> None:
+    """Write when keys were used last."""
+    for key_id, used_at in uses.items():
+        store.update_key_used(tx, key_id, used_at)

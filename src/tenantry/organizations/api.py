@@ -1,0 +1,129 @@
+"""The routes of organizations."""
+
+import msgspec
+
+from tenantry.core.endpoints import Call, Endpoint, Resource
+from tenantry.core.page import Page
+from tenantry.domains.service import DomainTaken
+from tenantry.organizations import service
+from tenantry.organizations.metadata import InvalidMetadata
+from tenantry.organizations.service import (
+    ExternalIdAlreadyUsed,
+    OrganizationNotFound,
+    StripeCustomerIdAlreadyUsed,
+)
+from tenantry.organizations.wire import (
+    CreateOrganization,
+    ListOrganizations,
+    Organization,
+    OrganizationList,
+    UpdateOrganization,
+)
+
+# An older Go client sends some fields of an update under their Go names (wire.md section 1.3).
+_GO_NAMES = {
+    "Name": "name",
+    "AllowProfilesOutsideOrganization": "allow_profiles_outside_organization",
+    "Domains": "domains",
+}
+
+
+def _list(call: Call) -> Page[msgspec.Raw]:
+    return service.list_page(call.tx, call.caller, call.query)
+
+
+def _create(call: Call) -> msgspec.Raw:
+    return service.create(call.tx, call.caller, call.body)
+
+
+def _get(call: Call) -> msgspec.Raw:
+    return service.get(call.tx, call.caller, call.path["id"])
+
+
+def _get_by_external_id(call: Call) -> msgspec.Raw:
+    return service.get_by_external_id(call.tx, call.caller, call.path["external_id"])
+
+
+def _update(call: Call) -> msgspec.Raw:
+    return service.update(call.tx, call.caller, call.path["id"], call.body)
+
+
+def _delete(call: Call) -> None:
+    service.delete(call.tx, call.caller, call.path["id"])
+
+
+def _searches(query: ListOrganizations) -> bool:
+    return bool(query.search)
+
+
+RESOURCE = Resource(
+    name="organizations",
+    title="Organizations",
+    endpoints=(
+        Endpoint(
+            method="GET",
+            path="/organizations",
+            name="organizations.list",
+            summary="List organizations",
+            query=ListOrganizations,
+            answer=OrganizationList,
+            handler=_list,
+            scans=_searches,
+        ),
+        Endpoint(
+            method="POST",
+            path="/organizations",
+            name="organizations.create",
+            summary="Create an organization",
+            status=201,
+            body=CreateOrganization,
+            answer=Organization,
+            errors=(InvalidMetadata, ExternalIdAlreadyUsed, DomainTaken),
+            handler=_create,
+        ),
+        Endpoint(
+            method="GET",
+            path="/organizations/{id}",
+            name="organizations.get",
+            summary="Get an organization",
+            answer=Organization,
+            errors=(OrganizationNotFound,),
+            handler=_get,
+        ),
+        Endpoint(
+            method="GET",
+            path="/organizations/external_id/{external_id:path}",
+            name="organizations.get_by_external_id",
+            summary="Get an organization by its external id",
+            answer=Organization,
+            errors=(OrganizationNotFound,),
+            handler=_get_by_external_id,
+        ),
+        Endpoint(
+            method="PUT",
+            path="/organizations/{id}",
+            name="organizations.update",
+            summary="Update an organization",
+            body=UpdateOrganization,
+            answer=Organization,
+            aliases=_GO_NAMES,
+            errors=(
+                OrganizationNotFound,
+                InvalidMetadata,
+                ExternalIdAlreadyUsed,
+                StripeCustomerIdAlreadyUsed,
+                DomainTaken,
+            ),
+            handler=_update,
+        ),
+        Endpoint(
+            method="DELETE",
+            path="/organizations/{id}",
+            name="organizations.delete",
+            summary="Delete an organization",
+            status=202,
+            errors=(OrganizationNotFound,),
+            handler=_delete,
+        ),
+    ),
+)

@@ -1,0 +1,209 @@
+"""The rules of organizations, one function an operation (wire.md section 1)."""
+
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from tenantry.core.caller import Caller
+from tenantry.core.db import Transaction
+from tenantry.core.errors import ApiError, EntityNotFound
+from tenantry.core.page import Bounds, Page, bounds, envelope, window
+from tenantry.domains import service as domain_service
+from tenantry.domains.names import filter_form
+from tenantry.events import service as events
+from tenantry.organizations import store
+from tenantry.organizations.metadata import merge
+from tenantry.organizations.search import fold, substring_pattern
+from tenantry.organizations.store import Filter, OrganizationRow
+from tenantry.organizations.wire import CreateOrganization, ListOrganizations, Organization, UpdateOrganization
+
+PREFIX = "org"
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Organization).decode
+
+
+class OrganizationNotFound(EntityNotFound):
+    """The caller's environment has no such organization: 404."""
+
+    def __init__(self, identity: str) -> None:
+        super().__init__("Organization", identity)
+
+
+class ExternalIdAlreadyUsed(ApiError):
+    """Another organization of the environment has the external id: 400."""
+
+    status = 400
+    code = "external_id_already_used"
+    message = "Another organization has this external_id."
+
+    def __init__(self, external_id: str, organization_id: str) -> None:
+        super().__init__(f"The external_id '{external_id}' is already used by organization '{organization_id}'.")
+
+
+class StripeCustomerIdAlreadyUsed(ApiError):
+    """Another organization of the environment has the Stripe customer: 400."""
+
+    status = 400
+    code = "stripe_customer_id_already_used"
+    message = "Another organization has this stripe_customer_id."
+
+    def __init__(self, customer_id: str, organization_id: str) -> None:
+        super().__init__(
+            f"The stripe_customer_id '{customer_id}' is already used by organization '{organization_id}'."
+        )
+
+
+def create(tx: Transaction, caller: Caller, body: CreateOrganization) -> msgspec.Raw:
+    """Create an organization with its domains; return it.
+
+    Raises ValidationFailed, InvalidMetadata, ExternalIdAlreadyUsed, DomainTaken.
+    """
+    wanted = domain_service.claims(body.domains, body.domain_data)
+    organization = Organization(
+        id=tx.new_id(PREFIX),
+        name=body.name,
+        allow_profiles_outside_organization=body.allow_profiles_outside_organization or False,
+        created_at=tx.now,
+        updated_at=tx.now,
+        domains=[],
+        metadata=merge({}, body.metadata),
+        external_id=body.external_id or None,
+    )
+    _check_unique(tx, caller, organization)
+    changes = domain_service.replace(tx, caller, organization.id, [], wanted or {})
+    organization = msgspec.structs.replace(organization, domains=changes.domains)
+    wire = _encode(organization)
+    store.insert(tx, caller.environment_id, _row(organization, wire))
+    events.record(tx, caller, "organization.created", organization.id, msgspec.Raw(wire))
+    domain_service.record(tx, caller, changes)
+    return msgspec.Raw(wire)
+
+
+def get(tx: Transaction, caller: Caller, organization_id: str) -> msgspec.Raw:
+    """Return an organization. Raises OrganizationNotFound."""
+    wire = store.select_wire(tx, caller.environment_id, organization_id)
+    if wire is None:
+        raise OrganizationNotFound(organization_id)
+    return msgspec.Raw(wire)
+
+
+def get_by_external_id(tx: Transaction, caller: Caller, external_id: str) -> msgspec.Raw:
+    """Return the organization with that external id. Raises OrganizationNotFound."""
+    wire = store.select_wire_by_external_id(tx, caller.environment_id, external_id)
+    if wire is None:
+        raise OrganizationNotFound(external_id)
+    return msgspec.Raw(wire)
+
+
+def list_page(tx: Transaction, caller: Caller, query: ListOrganizations) -> Page[msgspec.Raw]:
+    """Return one page of the organizations that match all of `query`. Raises ValidationFailed for its cursors."""
+    limits = bounds(query, PREFIX)
+    pattern = substring_pattern(query.search) if query.search else None
+    chosen = Filter([filter_form(domain) for domain in query.domains], pattern)
+    walked = store.select_page(tx, caller.environment_id, chosen, limits)
+    behind = _has_behind(tx, caller, chosen, limits, walked)
+    return envelope(query, window(limits, walked, behind=behind))
+
+
+def _has_behind(
+    tx: Transaction, caller: Caller, chosen: Filter, limits: Bounds, walked: list[tuple[str, msgspec.Raw]]
+) -> bool:
+    if limits.cursor is None or not walked:
+        return False
+    return store.has_behind(tx, caller.environment_id, chosen, limits, walked[0][0])
+
+
+def update(tx: Transaction, caller: Caller, organization_id: str, body: UpdateOrganization) -> msgspec.Raw:
+    """Change what `body` gives of an organization; return it.
+
+    A body that changes nothing leaves no event and the same `updated_at`. Raises
+    OrganizationNotFound, ValidationFailed, InvalidMetadata, ExternalIdAlreadyUsed,
+    StripeCustomerIdAlreadyUsed, DomainTaken.
+    """
+    before = _decode(get(tx, caller, organization_id))
+    wanted = domain_service.claims(body.domains, body.domain_data)
+    after = _changed(before, body)
+    _check_unique(tx, caller, after, before)
+    if wanted is not None:
+        changes = domain_service.replace(tx, caller, organization_id, before.domains, wanted)
+        domain_service.record(tx, caller, changes)
+        after = msgspec.structs.replace(after, domains=changes.domains)
+    previous = _previous_attributes(before, after)
+    if not previous:
+        return msgspec.Raw(_encode(before))
+    after = msgspec.structs.replace(after, updated_at=tx.now)
+    wire = _encode(after)
+    store.update(tx, caller.environment_id, _row(after, wire))
+    events.record(tx, caller, "organization.updated", organization_id, msgspec.Raw(wire), previous=previous)
+    return msgspec.Raw(wire)
+
+
+def delete(tx: Transaction, caller: Caller, organization_id: str) -> None:
+    """Delete an organization and its domains. Raises OrganizationNotFound.
+
+    Its events stay, and its external id is free again (wire.md section 1.12).
+    """
+    wire = get(tx, caller, organization_id)
+    domain_service.delete_of_organization(tx, caller, organization_id, _decode(wire).domains)
+    store.delete(tx, caller.environment_id, organization_id)
+    events.record(tx, caller, "organization.deleted", organization_id, wire)
+
+
+def _changed(before: Organization, body: UpdateOrganization) -> Organization:
+    """Return `before` as `body` leaves it, domains and time aside. Raises InvalidMetadata."""
+    outside = body.allow_profiles_outside_organization
+    external_id, customer_id = body.external_id, body.stripe_customer_id
+    return msgspec.structs.replace(
+        before,
+        name=before.name if body.name is None else body.name,
+        allow_profiles_outside_organization=(
+            before.allow_profiles_outside_organization if outside is None else outside
+        ),
+        metadata=merge(before.metadata, body.metadata),
+        # "" is what an older Go client sends for an external id left unset.
+        external_id=before.external_id if external_id is UNSET or external_id == "" else external_id,
+        stripe_customer_id=before.stripe_customer_id if customer_id is UNSET else customer_id or UNSET,
+    )
+
+
+def _check_unique(
+    tx: Transaction, caller: Caller, after: Organization, before: Organization | None = None
+) -> None:
+    """Raise when another organization has the external id or Stripe customer that `after` newly has."""
+    external_id = after.external_id
+    if external_id is not None and (before is None or external_id != before.external_id):
+        holder = store.select_id_by_external_id(tx, caller.environment_id, external_id)
+        if holder is not None:
+            raise ExternalIdAlreadyUsed(external_id, holder)
+    customer_id = after.stripe_customer_id
+    if customer_id is not UNSET and (before is None or customer_id != before.stripe_customer_id):
+        holder = store.select_id_by_stripe_customer_id(tx, caller.environment_id, customer_id)
+        if holder is not None:
+            raise StripeCustomerIdAlreadyUsed(customer_id, holder)
+
+
+def _previous_attributes(before: Organization, after: Organization) -> dict[str, Any]:
+    """Return the old value of each attribute that differs; None where there was none."""
+    previous = {}
+    for name in before.__struct_fields__:
+        old = getattr(before, name)
+        if old != getattr(after, name):
+            previous[name] = None if old is UNSET else old
+    return previous
+
+
+def _row(organization: Organization, wire: bytes) -> OrganizationRow:
+    return OrganizationRow(
+        id=organization.id,
+        name=organization.name,
+        folded_name=fold(organization.name),
+        allow_profiles_outside_organization=organization.allow_profiles_outside_organization,
+        external_id=organization.external_id,
+        stripe_customer_id=organization.stripe_customer_id or None,
+        metadata=_encode(organization.metadata).decode(),
+        created_at=organization.created_at,
+        updated_at=organization.updated_at,
+        wire=wire,
+    )

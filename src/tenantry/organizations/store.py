@@ -1,0 +1,156 @@
+"""Rows of organizations."""
+
+from typing import LiteralString
+
+import msgspec
+
+from tenantry.core.db import Transaction
+from tenantry.core.page import Bounds
+
+
+class OrganizationRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One organization's row. `wire` is the whole object as JSON, domains included."""
+
+    id: str
+    name: str
+    folded_name: str
+    allow_profiles_outside_organization: bool
+    external_id: str | None
+    stripe_customer_id: str | None
+    metadata: str
+    created_at: str
+    updated_at: str
+    wire: bytes
+
+
+class Filter(msgspec.Struct, frozen=True):
+    """Which organizations a list holds: with one of `domains`, if any; with `pattern` in the folded name."""
+
+    domains: list[str]
+    pattern: str | None
+
+
+_COLUMNS = (
+    "id, name, folded_name, allow_profiles_outside_organization, external_id, stripe_customer_id,"
+    " metadata, created_at, updated_at, wire"
+)
+_OF_DOMAINS = (
+    " AND id IN (SELECT organization_id FROM organization_domains"
+    " WHERE environment_id = :environment_id AND domain IN :domains)"
+)
+_OF_NAME = " AND folded_name LIKE :pattern ESCAPE '\\'"
+
+
+def insert(tx: Transaction, environment_id: str, row: OrganizationRow) -> None:
+    """Add one organization."""
+    tx.run(
+        "INSERT INTO organizations (environment_id, " + _COLUMNS + ")"
+        " VALUES (:environment_id, :id, :name, :folded_name, :allow_profiles_outside_organization,"
+        " :external_id, :stripe_customer_id, :metadata, :created_at, :updated_at, :wire)",
+        environment_id=environment_id,
+        **msgspec.structs.asdict(row),
+    )
+
+
+def update(tx: Transaction, environment_id: str, row: OrganizationRow) -> None:
+    """Write everything of `row` over the organization with its id."""
+    tx.run(
+        "UPDATE organizations SET name = :name, folded_name = :folded_name,"
+        " allow_profiles_outside_organization = :allow_profiles_outside_organization,"
+        " external_id = :external_id, stripe_customer_id = :stripe_customer_id, metadata = :metadata,"
+        " updated_at = :updated_at, wire = :wire"
+        " WHERE environment_id = :environment_id AND id = :id",
+        environment_id=environment_id,
+        **msgspec.structs.asdict(row),
+    )
+
+
+def delete(tx: Transaction, environment_id: str, organization_id: str) -> None:
+    """Remove one organization, whose domains are gone already."""
+    tx.run(
+        "DELETE FROM organizations WHERE environment_id = :environment_id AND id = :id",
+        environment_id=environment_id,
+        id=organization_id,
+    )
+
+
+def select_wire(tx: Transaction, environment_id: str, organization_id: str) -> bytes | None:
+    """Return one organization's JSON."""
+    row = tx.one(
+        "SELECT wire FROM organizations WHERE environment_id = :environment_id AND id = :id",
+        environment_id=environment_id,
+        id=organization_id,
+    )
+    return row[0] if row else None
+
+
+def select_wire_by_external_id(tx: Transaction, environment_id: str, external_id: str) -> bytes | None:
+    """Return the JSON of the organization with that external id."""
+    row = tx.one(
+        "SELECT wire FROM organizations WHERE environment_id = :environment_id AND external_id = :external_id",
+        environment_id=environment_id,
+        external_id=external_id,
+    )
+    return row[0] if row else None
+
+
+def select_id_by_external_id(tx: Transaction, environment_id: str, external_id: str) -> str | None:
+    """Return the id of the organization with that external id."""
+    row = tx.one(
+        "SELECT id FROM organizations WHERE environment_id = :environment_id AND external_id = :external_id",
+        environment_id=environment_id,
+        external_id=external_id,
+    )
+    return row[0] if row else None
+
+
+def select_id_by_stripe_customer_id(tx: Transaction, environment_id: str, stripe_customer_id: str) -> str | None:
+    """Return the id of the organization with that Stripe customer."""
+    row = tx.one(
+        "SELECT id FROM organizations"
+        " WHERE environment_id = :environment_id AND stripe_customer_id = :stripe_customer_id",
+        environment_id=environment_id,
+        stripe_customer_id=stripe_customer_id,
+    )
+    return row[0] if row else None
+
+
+def select_rows(tx: Transaction, environment_id: str) -> list[OrganizationRow]:
+    """Return every organization's whole row, oldest first."""
+    rows = tx.all(
+        "SELECT " + _COLUMNS + " FROM organizations WHERE environment_id = :environment_id ORDER BY id",
+        environment_id=environment_id,
+    )
+    return [OrganizationRow(**dict(zip(_COLUMNS.split(", "), row, strict=True))) for row in rows]
+
+
+def select_page(
+    tx: Transaction, environment_id: str, chosen: Filter, limits: Bounds
+) -> list[tuple[str, msgspec.Raw]]:
+    """Return ids and JSON of the rows within `limits`, in walking order, and one more if there is one."""
+    sql: LiteralString = "SELECT id, wire FROM organizations WHERE environment_id = :environment_id"
+    if limits.cursor is not None:
+        sql += " AND id < :cursor" if limits.descending else " AND id > :cursor"
+    sql += _conditions(chosen) + (" ORDER BY id DESC" if limits.descending else " ORDER BY id") + " LIMIT :most"
+    rows = tx.all(sql, **_parameters(environment_id, chosen, limits.cursor), most=limits.limit + 1)
+    return [(row[0], msgspec.Raw(row[1])) for row in rows]
+
+
+def has_behind(tx: Transaction, environment_id: str, chosen: Filter, limits: Bounds, first: str) -> bool:
+    """Return whether there are rows on the other side of `first` than the one `limits` walks to."""
+    sql: LiteralString = "SELECT 1 FROM organizations WHERE environment_id = :environment_id"
+    sql += " AND id > :cursor" if limits.descending else " AND id < :cursor"
+    sql += _conditions(chosen) + " LIMIT 1"
+    return tx.one(sql, **_parameters(environment_id, chosen, first)) is not None
+
+
+def _conditions(chosen: Filter) -> LiteralString:
+    return (_OF_DOMAINS if chosen.domains else "") + (_OF_NAME if chosen.pattern is not None else "")
+
+
+def _parameters(environment_id: str, chosen: Filter, cursor: str | None) -> dict[str, object]:
+    given = {"environment_id": environment_id, "cursor": cursor, "pattern": chosen.pattern}
+    parameters: dict[str, object] = {name: value for name, value in given.items() if value is not None}
+    if chosen.domains:
+        parameters["domains"] = chosen.domains
+    return parameters

@@ -1,0 +1,88 @@
+"""Organizations as they cross the network (wire.md sections 1.2 to 1.4)."""
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from tenantry.core.page import ListMetadata, PageQuery
+from tenantry.domains.wire import DomainData, OrganizationDomain
+from tenantry.organizations.metadata import LONGEST_KEY, LONGEST_VALUE, MOST_KEYS
+
+_LONGEST_NAME = 1000
+_MOST_DOMAINS = 100
+_MOST_FILTERED = 100
+
+Name = Annotated[str, Meta(min_length=1, max_length=_LONGEST_NAME)]
+ExternalId = Annotated[
+    str, Meta(max_length=128, pattern=r"^[\x00-\x7F]*$", description="Unique in the environment. ASCII.")
+]
+StripeCustomerId = Annotated[str, Meta(max_length=255)]
+Domains = Annotated[list[str], Meta(max_length=_MOST_DOMAINS)]
+DomainDataList = Annotated[list[DomainData], Meta(max_length=_MOST_DOMAINS)]
+# What breaks the rules inside is a 400 of its own kind, so the struct lets it through.
+MetadataChange = Annotated[
+    dict[str, Any],
+    Meta(
+        extra_json_schema={
+            "maxProperties": MOST_KEYS,
+            "propertyNames": {"minLength": 1, "maxLength": LONGEST_KEY},
+            "additionalProperties": {"type": ["string", "null"], "maxLength": LONGEST_VALUE},
+        }
+    ),
+]
+
+
+class Organization(msgspec.Struct, frozen=True, kw_only=True, tag_field="object", tag="organization"):
+    """An organization. `stripe_customer_id` is left out while there is none."""
+
+    id: str
+    name: str
+    allow_profiles_outside_organization: bool
+    created_at: str
+    updated_at: str
+    domains: list[OrganizationDomain]
+    stripe_customer_id: str | UnsetType = UNSET
+    metadata: dict[str, str]
+    external_id: str | None
+
+
+class CreateOrganization(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of a create. A null stands for a field that is not given."""
+
+    name: Name
+    allow_profiles_outside_organization: bool | None = None
+    domains: Domains | None = None
+    domain_data: DomainDataList | None = None
+    metadata: MetadataChange | None = None
+    external_id: ExternalId | None = None
+
+
+class UpdateOrganization(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of an update: what is absent stays.
+
+    A null clears `external_id` and `stripe_customer_id`; elsewhere it stands for a field
+    that is not given, since several clients send one for each option left unset.
+    """
+
+    name: Name | None = None
+    allow_profiles_outside_organization: bool | None = None
+    domains: Domains | None = None
+    domain_data: DomainDataList | None = None
+    metadata: MetadataChange | None = None
+    external_id: ExternalId | None | UnsetType = UNSET
+    stripe_customer_id: StripeCustomerId | None | UnsetType = UNSET
+
+
+class ListOrganizations(PageQuery, kw_only=True, frozen=True):
+    """The query of a list: organizations with any of `domains`, with `search` in their name."""
+
+    domains: Annotated[list[str], Meta(max_length=_MOST_FILTERED)] = []
+    search: str | None = None
+
+
+class OrganizationList(msgspec.Struct, frozen=True, tag_field="object", tag="list"):
+    """A page of organizations."""
+
+    data: list[Organization]
+    list_metadata: ListMetadata

@@ -1,0 +1,131 @@
+"""A running server: one process, or several of the same on PostgreSQL."""
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import socket
+import time
+from multiprocessing.process import BaseProcess
+
+import structlog
+import uvloop
+from granian.constants import Interfaces
+from granian.server.embed import Server
+
+from tenantry.app import build_app
+from tenantry.core import log
+from tenantry.core.clock import system_clock
+from tenantry.core.db import Database, World, open_database
+from tenantry.environments.service import KeyUses
+from tenantry.settings import Settings
+from tenantry.worker import Worker
+
+logger = structlog.get_logger("tenantry.server")
+
+_BACKLOG = 1024
+_STOP_SECONDS = 10.0
+_RESTART_SECONDS = 1.0
+
+
+def system_world() -> World:
+    """Return the world as it is: the machine's clock and its randomness."""
+    return World(system_clock(), os.urandom)
+
+
+def connect(settings: Settings) -> Database:
+    """Return the database of `settings`. Raises InvalidDatabaseUrl."""
+    return open_database(settings.database, system_world(), settings.postgres_connections)
+
+
+class AddressInUse(Exception):
+    """Another process listens at the address, or it is not one of this machine's."""
+
+
+def check_address(settings: Settings) -> None:
+    """Raise AddressInUse when the server could not listen, or would share the port with a stranger."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise AddressInUse(
+            f"Cannot listen on {settings.host}:{settings.port}: {error.strerror or error}. "
+            "Stop what is there, or choose another with --port."
+        ) from error
+
+
+def run(settings: Settings, *, readable_log: bool) -> None:
+    """Serve until SIGINT or SIGTERM. The database is migrated already."""
+    if settings.workers == 1:
+        _serve(settings, readable_log)
+    else:
+        _supervise(settings, readable_log)
+
+
+def _serve(settings: Settings, readable_log: bool) -> None:
+    log.configure(readable=readable_log)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve_until_stopped(settings))
+
+
+async def _serve_until_stopped(settings: Settings) -> None:
+    world, uses = system_world(), KeyUses()
+    database = open_database(settings.database, world, settings.postgres_connections)
+    server = Server(
+        build_app(settings, database, world, uses),
+        address=settings.host,
+        port=settings.port,
+        interface=Interfaces.RSGI,
+        backlog=_BACKLOG,
+        websockets=False,
+        log_enabled=False,
+    )
+    worker = Worker(database, uses)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, server.stop)
+    worker.start()
+    try:
+        await server.serve()
+    finally:
+        await worker.stop()
+        database.close()
+
+
+def _supervise(settings: Settings, readable_log: bool) -> None:
+    """Keep `settings.workers` processes running until told to stop; start anew one that dies."""
+    context = multiprocessing.get_context("spawn")
+    stopping = False
+
+    def stop(number: int, frame: object) -> None:
+        nonlocal stopping
+        stopping = True
+
+    def start() -> BaseProcess:
+        process = context.Process(target=_serve, args=(settings, readable_log), daemon=True)
+        process.start()
+        return process
+
+    log.configure(readable=readable_log)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    processes = [start() for _ in range(settings.workers)]
+    while not stopping:
+        time.sleep(0.1)
+        for index, process in enumerate(processes):
+            if not process.is_alive():
+                logger.error("worker died", pid=process.pid, exit_code=process.exitcode)
+                time.sleep(_RESTART_SECONDS)
+                processes[index] = start()
+    _stop_all(processes)
+
+
+def _stop_all(processes: list[BaseProcess]) -> None:
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        process.join(_STOP_SECONDS)
+        if process.is_alive():
+            process.kill()

@@ -1,0 +1,102 @@
+"""Every setting once: name, type, default, help. Command line, environment, `tenantry settings` and docs follow."""
+
+import os
+from collections.abc import Mapping
+from typing import Annotated, Literal, get_args, get_origin
+
+import msgspec
+from msgspec import Meta
+
+PREFIX = "TENANTRY_"
+
+LogFormat = Literal["auto", "json", "console"]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What can be set. Each field is also an environment variable: `database` is `TENANTRY_DATABASE`."""
+
+    database: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="Where the data is: sqlite:///path, postgresql://user@host/name,"
+            " or sqlite:// for data that lives as long as `tenantry dev` runs.",
+        ),
+    ] = "sqlite:///tenantry.db"
+    host: Annotated[str, Meta(min_length=1, description="Address to listen on.")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=1, le=65535, description="Port to listen on.")] = 4100
+    workers: Annotated[
+        int,
+        Meta(ge=1, le=64, description="Server processes. More than one needs PostgreSQL: SQLite has one writer."),
+    ] = 1
+    api_key: Annotated[
+        str, Meta(min_length=3, description="The key that `tenantry dev` makes sure exists. Not used by `serve`.")
+    ] = "sk_test_default"
+    postgres_connections: Annotated[
+        int, Meta(ge=1, le=1000, description="Most connections that one server process holds to PostgreSQL.")
+    ] = 8
+    max_body_bytes: Annotated[
+        int, Meta(ge=1024, le=1 << 30, description="Largest request body, in bytes. A larger one is a 413.")
+    ] = 1 << 20
+    rate_limit: Annotated[
+        int,
+        Meta(ge=0, description="Requests a minute that one key may make of one server process; 0 for no limit."),
+    ] = 0
+    log_format: Annotated[
+        LogFormat,
+        Meta(description="json, console (readable), or auto: console in a terminal, json elsewhere."),
+    ] = "auto"
+
+
+class InvalidSettings(ValueError):
+    """A setting has a value that it cannot have; the message names it and its source."""
+
+
+class Described(msgspec.Struct, frozen=True):
+    """One setting for people: its name, environment variable, default and help."""
+
+    name: str
+    variable: str
+    default: str
+    help: str
+    choices: tuple[str, ...] = ()
+
+
+def describe() -> list[Described]:
+    """Return every setting, in the order of declaration."""
+    return [_described(field) for field in msgspec.structs.fields(Settings)]
+
+
+def _described(field: msgspec.structs.FieldInfo) -> Described:
+    kind, meta = get_args(field.type)[:2]
+    choices = tuple(get_args(kind)) if get_origin(kind) is Literal else ()
+    return Described(field.name, variable(field.name), str(field.default), meta.description or "", choices)
+
+
+def variable(name: str) -> str:
+    """Return the environment variable of a setting."""
+    return PREFIX + name.upper()
+
+
+def load(environ: Mapping[str, str] = os.environ, **given: object) -> Settings:
+    """Return the settings: those `given` (None stands for not given), else the environment's, else the defaults.
+
+    Raises InvalidSettings.
+    """
+    values: dict[str, object] = {}
+    for setting in describe():
+        if given.get(setting.name) is not None:
+            values[setting.name] = _checked(setting.name, given[setting.name], f"--{setting.name.replace('_', '-')}")
+        elif environ.get(setting.variable):
+            values[setting.name] = _checked(setting.name, environ[setting.variable], setting.variable)
+    return msgspec.convert(values, Settings)
+
+
+def _checked(name: str, value: object, source: str) -> object:
+    kind = next(field.type for field in msgspec.structs.fields(Settings) if field.name == name)
+    try:
+        return msgspec.convert(value, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise InvalidSettings(f"{source} is {value!r}: {error}.") from error
+
+

@@ -1,0 +1,59 @@
+"""The background loop: small chores beside the requests, in every server process."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from tenantry.core import idempotency
+from tenantry.core.db import Database
+from tenantry.environments import service as environments
+from tenantry.environments.service import KeyUses
+
+log = structlog.get_logger("tenantry.worker")
+
+_USES_SECONDS = 5.0
+_PRUNE_SECONDS = 60.0
+
+Chore = Callable[[], Awaitable[None]]
+
+
+class Worker:
+    """Runs chores at intervals until it is stopped."""
+
+    def __init__(self, database: Database, uses: KeyUses) -> None:
+        self._database = database
+        self._uses = uses
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin, on the running event loop."""
+        for seconds, chore in ((_USES_SECONDS, self._record_uses), (_PRUNE_SECONDS, self._prune)):
+            self._tasks.append(asyncio.get_running_loop().create_task(_repeat(seconds, chore)))
+
+    async def stop(self) -> None:
+        """Stop, and write what is still in memory."""
+        for task in self._tasks:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        await self._record_uses()
+
+    async def _record_uses(self) -> None:
+        uses = self._uses.take()
+        if uses:
+            await self._database.write_soon(lambda tx: environments.record_uses(tx, uses))
+
+    async def _prune(self) -> None:
+        while await self._database.write_soon(idempotency.prune):
+            pass
+
+
+async def _repeat(seconds: float, chore: Chore) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await chore()
+        except Exception as error:
+            log.error("chore failed", chore=chore.__name__, exc_info=error)
