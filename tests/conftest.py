@@ -1,0 +1,96 @@
+"""Fixtures: each test that touches a database runs on SQLite and on PostgreSQL."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from support import IN_CI, Access, Server, client, fresh_database_url, grant, open_migrated, postgres_url
+from tenantry.core.db import Database
+
+ENGINES = ("sqlite", "postgres")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> str | None:
+    return postgres_url()
+
+
+@pytest.fixture(scope="session", params=ENGINES)
+def engine(request: pytest.FixtureRequest, postgres: str | None) -> str:
+    name: str = request.param
+    if name == "postgres" and postgres is None:
+        if IN_CI:
+            pytest.fail("CI must have PostgreSQL: none at TENANTRY_TEST_POSTGRES, 127.0.0.1:5432 or its socket")
+        pytest.skip("NO POSTGRESQL: set TENANTRY_TEST_POSTGRES or start a local server")
+    return name
+
+
+@pytest.fixture
+def database_url(engine: str, postgres: str | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of an empty database of the test's own."""
+    with fresh_database_url(engine, tmp_path_factory.mktemp("database"), postgres) as url:
+        yield url
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """A migrated database of the test's own."""
+    opened = open_migrated(database_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def shared_url(engine: str, postgres: str | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the database that the shared server serves."""
+    with fresh_database_url(engine, tmp_path_factory.mktemp("shared"), postgres) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def shared_database(shared_url: str) -> Iterator[Database]:
+    """The shared server's database, seen from the test."""
+    opened = open_migrated(shared_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def server(
+    shared_url: str, shared_database: Database, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """A real server process that tests share; each has an environment of its own in it."""
+    started = Server(shared_url, tmp_path_factory.mktemp("server"))
+    yield started
+    assert started.stop() == 0
+
+
+@pytest.fixture
+def access(shared_database: Database) -> Access:
+    """A fresh environment of the shared server, with a key."""
+    return grant(shared_database)
+
+
+@pytest.fixture
+def api(server: Server, access: Access) -> Iterator[httpx.Client]:
+    """An HTTP client in an environment of the test's own."""
+    with client(server.base_url, access.key) as opened:
+        yield opened
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    skipped = terminalreporter.stats.get("skipped", [])
+    if skipped:
+        reasons = sorted({str(report.longrepr[2]) for report in skipped})
+        terminalreporter.section("NOT TESTED", sep="!", red=True, bold=True)
+        for reason in reasons:
+            terminalreporter.write_line(reason)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In CI a skipped test is a failure."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if IN_CI and reporter is not None and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

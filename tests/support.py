@@ -1,0 +1,150 @@
+"""What tests are built from: databases, server processes, environments with a key."""
+
+import contextlib
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import httpx
+import msgspec
+import psycopg
+
+from tenantry.core.db import Database, Transaction, migrate, open_database
+from tenantry.environments import service as environments
+from tenantry.server import system_world
+
+ROOT = Path(__file__).parents[1]
+REFERENCE = ROOT.parent / "shared" / "reference"
+IN_CI = os.environ.get("CI") == "true"
+_START_SECONDS = 20.0
+_POSTGRES_PLACES = (
+    "postgresql://postgres@127.0.0.1:5432/postgres",
+    "postgresql:///postgres?host=/var/run/postgresql",
+)
+
+
+def postgres_url() -> str | None:
+    """Return where tests find PostgreSQL: `TENANTRY_TEST_POSTGRES`, else a local server, else None."""
+    given = os.environ.get("TENANTRY_TEST_POSTGRES")
+    for url in (given,) if given else _POSTGRES_PLACES:
+        with contextlib.suppress(psycopg.OperationalError):
+            psycopg.connect(url, connect_timeout=2).close()
+            return url
+    return None
+
+
+@contextlib.contextmanager
+def fresh_database_url(engine: str, folder: Path, postgres: str | None) -> Iterator[str]:
+    """Yield the address of an empty database of its own, and drop it afterwards."""
+    if engine == "sqlite":
+        yield f"sqlite:///{folder / f'{secrets.token_hex(4)}.db'}"
+        return
+    assert postgres is not None
+    schema = f"tenantry_test_{secrets.token_hex(6)}"
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute(f"CREATE SCHEMA {schema}".encode())
+    separator = "&" if "?" in postgres else "?"
+    try:
+        yield f"{postgres}{separator}options={quote(f'-csearch_path={schema}')}"
+    finally:
+        with psycopg.connect(postgres, autocommit=True) as connection:
+            connection.execute(f"DROP SCHEMA {schema} CASCADE".encode())
+
+
+def open_migrated(url: str) -> Database:
+    """Return the database at `url` with all migrations."""
+    database = open_database(url, system_world(), 4)
+    migrate.apply(database)
+    return database
+
+
+@dataclass(frozen=True)
+class Access:
+    """A fresh environment and a key that opens it."""
+
+    environment_id: str
+    key: str
+
+
+def grant(database: Database, *, read_only: bool = False, exclusive_domains: bool = False) -> Access:
+    """Make an environment of its own, with a key."""
+
+    def work(tx: Transaction) -> Access:
+        name = f"test-{secrets.token_hex(6)}"
+        environment = environments.create_environment(tx, name, slug="acme", exclusive_domains=exclusive_domains)
+        _, secret = environments.create_key(tx, environment, "tests", read_only=read_only)
+        return Access(environment.id, secret)
+
+    return database.write(work)
+
+
+def events_of(database: Database, environment_id: str) -> list[dict[str, object]]:
+    """Return all events of an environment, in order, as they would go over the wire."""
+    rows = database.read(
+        lambda tx: tx.all(
+            "SELECT wire FROM events WHERE environment_id = :environment_id ORDER BY position",
+            environment_id=environment_id,
+        )
+    )
+    return [msgspec.json.decode(row[0]) for row in rows]
+
+
+def free_port() -> int:
+    """Return a port on which nothing listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Server:
+    """A real server process on a database; its log is in `log`."""
+
+    def __init__(self, database_url: str, folder: Path, *arguments: str, command: str = "serve") -> None:
+        self.port = free_port()
+        self.base_url = f"http://127.0.0.1:{self.port}"
+        self.log = folder / f"server-{self.port}.log"
+        self._output = self.log.open("wb")
+        line = [sys.executable, "-m", "tenantry", command, "--database", database_url, "--port", str(self.port)]
+        self.process = subprocess.Popen([*line, *arguments], stdout=self._output, stderr=subprocess.STDOUT)
+        self._wait()
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + _START_SECONDS
+        while time.monotonic() < deadline:
+            with contextlib.suppress(httpx.TransportError):
+                if httpx.get(f"{self.base_url}/ready").status_code == 200:
+                    return
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.02)
+        self.kill()
+        raise AssertionError(f"the server did not start:\n{self.log.read_text()}")
+
+    def kill(self) -> None:
+        """End the process as a power cut would."""
+        self.process.kill()
+        self.process.wait()
+        self._output.close()
+
+    def stop(self) -> int:
+        """Ask the process to stop; return its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            code = self.process.wait(10)
+        finally:
+            self.kill()
+        return code
+
+
+def client(base_url: str, key: str) -> httpx.Client:
+    """Return an HTTP client that sends `key`."""
+    return httpx.Client(base_url=base_url, headers={"authorization": f"Bearer {key}"}, timeout=20)
