@@ -49,7 +49,7 @@ def shape(method: str, path: str) -> str:
 def _missing(method: str, path: str) -> Endpoint:
     operation = f"{method} {path}"
 
-    def refuse(call: Call) -> object:
+    def refuse(_call: Call) -> object:
         raise NotImplementedHere(operation)
 
     return Endpoint(method=method, path=path, name=operation, summary="", handler=refuse, changes=False)
@@ -85,5 +85,3 @@ def _pages(database: Database) -> dict[str, OpenPage]:
         return Response(200, reference.page(document), "text/html; charset=utf-8")
 
     return {"/health": health, "/ready": ready, "/openapi.json": openapi_json, "/docs": docs}
-
-

@@ -59,12 +59,12 @@ def check_address(settings: Settings) -> None:
 def run(settings: Settings, *, readable_log: bool) -> None:
     """Serve until SIGINT or SIGTERM. The database is migrated already."""
     if settings.workers == 1:
-        _serve(settings, readable_log)
+        _serve(settings, readable_log=readable_log)
     else:
-        _supervise(settings, readable_log)
+        _supervise(settings, readable_log=readable_log)
 
 
-def _serve(settings: Settings, readable_log: bool) -> None:
+def _serve(settings: Settings, *, readable_log: bool) -> None:
     log.configure(readable=readable_log)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve_until_stopped(settings))
@@ -94,17 +94,19 @@ async def _serve_until_stopped(settings: Settings) -> None:
         database.close()
 
 
-def _supervise(settings: Settings, readable_log: bool) -> None:
+def _supervise(settings: Settings, *, readable_log: bool) -> None:
     """Keep `settings.workers` processes running until told to stop; start anew one that dies."""
     context = multiprocessing.get_context("spawn")
     stopping = False
 
-    def stop(number: int, frame: object) -> None:
+    def stop(_number: int, _frame: object) -> None:
         nonlocal stopping
         stopping = True
 
     def start() -> BaseProcess:
-        process = context.Process(target=_serve, args=(settings, readable_log), daemon=True)
+        process = context.Process(
+            target=_serve, args=(settings,), kwargs={"readable_log": readable_log}, daemon=True
+        )
         process.start()
         return process
 

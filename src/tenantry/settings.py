@@ -1,4 +1,4 @@
-"""Every setting once: name, type, default, help. Command line, environment, `tenantry settings` and docs follow."""
+"""Every setting once: name, type, default, help. Command line, environment and docs follow."""
 
 import os
 from collections.abc import Mapping
@@ -78,15 +78,18 @@ def variable(name: str) -> str:
     return PREFIX + name.upper()
 
 
-def load(environ: Mapping[str, str] = os.environ, **given: object) -> Settings:
+def load(given: Mapping[str, object] | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
     """Return the settings: those `given` (None stands for not given), else the environment's, else the defaults.
 
     Raises InvalidSettings.
     """
+    given = given or {}
     values: dict[str, object] = {}
     for setting in describe():
         if given.get(setting.name) is not None:
-            values[setting.name] = _checked(setting.name, given[setting.name], f"--{setting.name.replace('_', '-')}")
+            values[setting.name] = _checked(
+                setting.name, given[setting.name], f"--{setting.name.replace('_', '-')}"
+            )
         elif environ.get(setting.variable):
             values[setting.name] = _checked(setting.name, environ[setting.variable], setting.variable)
     return msgspec.convert(values, Settings)
@@ -98,5 +101,3 @@ def _checked(name: str, value: object, source: str) -> object:
         return msgspec.convert(value, kind, strict=False)
     except msgspec.ValidationError as error:
         raise InvalidSettings(f"{source} is {value!r}: {error}.") from error
-
-

@@ -13,7 +13,7 @@ from tenantry.settings import load
 def migrate(**options: str | None) -> None:
     """Bring the database's schema up to date."""
     with told_plainly():
-        database = connect(load(**options))
+        database = connect(load(options))
         try:
             applied = migrations.apply(database)
         finally:

@@ -17,9 +17,9 @@ def environments() -> None:
 @click.option("--slug", help="The app's name in its customers' DNS records; made from NAME when not given.")
 @click.option("--exclusive-domains", is_flag=True, help="Let a domain belong to one organization only (409).")
 @settings_options("database")
-def create(name: str, slug: str | None, exclusive_domains: bool, **options: str | None) -> None:
+def create(name: str, slug: str | None, *, exclusive_domains: bool, **options: str | None) -> None:
     """Create an environment called NAME."""
-    with told_plainly(), migrated(load(**options)) as database:
+    with told_plainly(), migrated(load(options)) as database:
         row = database.write(
             lambda tx: service.create_environment(tx, name, slug=slug, exclusive_domains=exclusive_domains)
         )
@@ -30,7 +30,7 @@ def create(name: str, slug: str | None, exclusive_domains: bool, **options: str 
 @settings_options("database")
 def list_all(**options: str | None) -> None:
     """Show all environments."""
-    with told_plainly(), migrated(load(**options)) as database:
+    with told_plainly(), migrated(load(options)) as database:
         rows = database.read(service.list_environments)
     table(
         ("ID", "NAME", "SLUG", "DOMAINS", "CREATED"),

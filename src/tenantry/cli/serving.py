@@ -18,7 +18,7 @@ from tenantry.settings import Settings, load
 _DEV_ENVIRONMENT = "Development"
 _DEV_SLUG = "tenantry"
 _IN_MEMORY = "sqlite://"
-_MEMORY_FOLDER = Path("/dev/shm")
+_MEMORY_FOLDER = Path("/dev/shm")  # noqa: S108 (a folder of our own is made in it)
 
 
 @click.command()
@@ -26,7 +26,7 @@ _MEMORY_FOLDER = Path("/dev/shm")
 def dev(**options: str | None) -> None:
     """Serve for development: migrates by itself and has a known key."""
     with told_plainly():
-        settings = load(**options)
+        settings = load(options)
         server.check_address(settings)
         with _kept_as_long_as_running(settings) as settings:
             _check_workers(settings)
@@ -40,9 +40,11 @@ def dev(**options: str | None) -> None:
 def serve(**options: str | None) -> None:
     """Serve for production: the database is migrated and has keys already."""
     with told_plainly():
-        settings = load(**options)
+        settings = load(options)
         if settings.database == _IN_MEMORY:
-            raise click.ClickException("sqlite:// keeps nothing; only `tenantry dev` takes it. Give sqlite:///path.")
+            raise click.ClickException(
+                "sqlite:// keeps nothing; only `tenantry dev` takes it. Give sqlite:///path."
+            )
         _check_workers(settings)
         with migrated(settings):
             server.check_address(settings)
@@ -102,5 +104,3 @@ def _base_url(settings: Settings) -> str:
 
 def _readable(settings: Settings) -> bool:
     return settings.log_format == "console" or (settings.log_format == "auto" and sys.stdout.isatty())
-
-

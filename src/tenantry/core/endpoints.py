@@ -25,7 +25,7 @@ class Call(msgspec.Struct, frozen=True, gc=False):
     body: Any
 
 
-def _never(query: Any) -> bool:
+def _never(_query: Any) -> bool:
     return False
 
 

@@ -32,7 +32,7 @@ _RECORDED_FAILURES = frozenset({400, 404, 409, 422})
 log = structlog.get_logger("tenantry.http")
 
 
-def _no_such_route(call: Call) -> object:
+def _no_such_route(_call: Call) -> object:
     raise RouteNotFound
 
 

@@ -37,7 +37,7 @@ def document(resources: Iterable[Resource], version: str) -> Json:
     for resource in resources:
         for endpoint in resource.endpoints:
             path = endpoint.path.replace(":path}", "}")
-            paths.setdefault(path, {})[endpoint.method.lower()] = _operation(resource, endpoint, schemas)
+            paths.setdefault(path, {})[endpoint.method.lower()] = _operation(resource, endpoint)
     return {
         "openapi": "3.1.0",
         "info": {"title": "Tenantry", "version": version},
@@ -78,12 +78,12 @@ def _schemas(endpoints: list[Endpoint]) -> Json:
     }
 
 
-def _operation(resource: Resource, endpoint: Endpoint, schemas: Json) -> Json:
+def _operation(resource: Resource, endpoint: Endpoint) -> Json:
     operation: Json = {
         "operationId": endpoint.name,
         "summary": endpoint.summary,
         "tags": [resource.title],
-        "parameters": [*_path_parameters(endpoint), *_query_parameters(endpoint, schemas)],
+        "parameters": [*_path_parameters(endpoint), *_query_parameters(endpoint)],
         "responses": _responses(endpoint),
     }
     if endpoint.method == "POST":
@@ -105,7 +105,7 @@ def _path_parameters(endpoint: Endpoint) -> list[Json]:
     return [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
 
 
-def _query_parameters(endpoint: Endpoint, schemas: Json) -> list[Json]:
+def _query_parameters(endpoint: Endpoint) -> list[Json]:
     if endpoint.query is None:
         return []
     (_,), components = msgspec.json.schema_components([endpoint.query], ref_template=_REFERENCES)

@@ -65,8 +65,8 @@ def bounds(query: PageQuery, prefix: str) -> Bounds:
         after, before = None, after
     newest_first = query.order != "asc"
     if after is not None or before is None:
-        return Bounds(after, newest_first, False, query.limit)
-    return Bounds(before, not newest_first, True, query.limit)
+        return Bounds(after, descending=newest_first, reverse=False, limit=query.limit)
+    return Bounds(before, descending=not newest_first, reverse=True, limit=query.limit)
 
 
 def _check_cursors(query: PageQuery, prefix: str) -> None:

@@ -5,7 +5,7 @@ fails are the fields looked at one by one, so that the caller hears of all at on
 """
 
 from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 from msgspec import inspect
@@ -28,7 +28,7 @@ def convert(value: object, kind: type[S], *, strict: bool) -> S:
 
 def problems(value: object, kind: type[msgspec.Struct], *, strict: bool) -> Iterator[FieldError]:
     """Yield what keeps `value` from being a `kind`, a sentence a field."""
-    yield from _struct_problems(value, inspect.type_info(kind), "", strict)
+    yield from _struct_problems(value, inspect.type_info(kind), "", strict=strict)
 
 
 def nul_problems(value: object, path: str = "") -> Iterator[FieldError]:
@@ -45,7 +45,7 @@ def nul_problems(value: object, path: str = "") -> Iterator[FieldError]:
             yield from nul_problems(item, f"{path}.{index}")
 
 
-def _struct_problems(value: object, info: inspect.Type, path: str, strict: bool) -> Iterator[FieldError]:
+def _struct_problems(value: object, info: inspect.Type, path: str, *, strict: bool) -> Iterator[FieldError]:
     assert isinstance(info, inspect.StructType)
     if not isinstance(value, dict):
         yield _problem(path, "must be an object")
@@ -56,26 +56,26 @@ def _struct_problems(value: object, info: inspect.Type, path: str, strict: bool)
             if field.required:
                 yield _problem(name, "should not be empty")
         else:
-            yield from _value_problems(value[field.encode_name], field.type, name, strict)
+            yield from _value_problems(value[field.encode_name], field.type, name, strict=strict)
 
 
-def _value_problems(value: object, info: inspect.Type, path: str, strict: bool) -> Iterator[FieldError]:
+def _value_problems(value: object, info: inspect.Type, path: str, *, strict: bool) -> Iterator[FieldError]:
     kinds = list(info.types) if isinstance(info, inspect.UnionType) else [info]
     if value is None and any(isinstance(kind, inspect.NoneType) for kind in kinds):
         return
     meant = next(kind for kind in kinds if not isinstance(kind, inspect.NoneType))
     base = meant.type if isinstance(meant, inspect.Metadata) else meant
     if isinstance(base, inspect.StructType):
-        yield from _struct_problems(value, base, path, strict)
+        yield from _struct_problems(value, base, path, strict=strict)
     elif isinstance(base, inspect.ListType):
-        yield from _list_problems(value, base, path, strict)
+        yield from _list_problems(value, base, path, strict=strict)
     else:
-        sentence = _scalar_sentence(value, base, strict)
+        sentence = _scalar_sentence(value, base, strict=strict)
         if sentence:
             yield _problem(path, sentence)
 
 
-def _list_problems(value: object, info: inspect.ListType, path: str, strict: bool) -> Iterator[FieldError]:
+def _list_problems(value: object, info: inspect.ListType, path: str, *, strict: bool) -> Iterator[FieldError]:
     if not isinstance(value, list):
         yield _problem(path, "must be an array")
         return
@@ -83,19 +83,19 @@ def _list_problems(value: object, info: inspect.ListType, path: str, strict: boo
         yield _problem(path, f"must contain no more than {info.max_length} elements")
     for index, item in enumerate(value):
         if isinstance(info.item_type, inspect.StructType):
-            yield from _struct_problems(item, info.item_type, f"{path}.{index}", strict)
-        elif sentence := _scalar_sentence(item, info.item_type, strict):
+            yield from _struct_problems(item, info.item_type, f"{path}.{index}", strict=strict)
+        elif sentence := _scalar_sentence(item, info.item_type, strict=strict):
             yield FieldError(f"{path}.{index}", f"each value in {path} {sentence}")
 
 
-def _scalar_sentence(value: object, info: inspect.Type, strict: bool) -> str | None:
+def _scalar_sentence(value: object, info: inspect.Type, *, strict: bool) -> str | None:
     """Return what a value of `info` must be, when `value` is not one."""
     if isinstance(info, inspect.StrType):
         return _text_sentence(value, info)
     if isinstance(info, inspect.IntType):
-        return _number_sentence(value, info, strict)
+        return _number_sentence(value, info, strict=strict)
     if isinstance(info, inspect.BoolType):
-        return None if _is(value, bool, strict) else "must be a boolean value"
+        return None if _is(value, bool, strict=strict) else "must be a boolean value"
     if isinstance(info, inspect.LiteralType):
         return None if value in info.values else f"must be one of the following values: {_choices(info)}"
     if isinstance(info, inspect.DictType):
@@ -119,8 +119,8 @@ def _text_sentence(value: object, info: inspect.StrType) -> str | None:
     return None
 
 
-def _number_sentence(value: object, info: inspect.IntType, strict: bool) -> str | None:
-    if not _is(value, int, strict):
+def _number_sentence(value: object, info: inspect.IntType, *, strict: bool) -> str | None:
+    if not _is(value, int, strict=strict):
         return "must be an integer number"
     number = msgspec.convert(value, int, strict=strict)
     if info.ge is not None and number < info.ge:
@@ -130,7 +130,7 @@ def _number_sentence(value: object, info: inspect.IntType, strict: bool) -> str 
     return None
 
 
-def _is(value: object, kind: type, strict: bool) -> bool:
+def _is(value: object, kind: type, *, strict: bool) -> bool:
     try:
         msgspec.convert(value, kind, strict=strict)
     except msgspec.ValidationError:

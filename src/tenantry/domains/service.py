@@ -38,11 +38,6 @@ class DomainChanges(msgspec.Struct, frozen=True):
     verified: list[OrganizationDomain]
     deleted: list[OrganizationDomain]
 
-    @property
-    def any(self) -> bool:
-        """Whether anything is different from before."""
-        return bool(self.created or self.verified or self.deleted)
-
 
 def claims(domains: list[str] | None, domain_data: list[DomainData] | None) -> dict[str, Claim] | None:
     """Return each named domain in normal form with how it is claimed; None when neither list is given.
@@ -92,23 +87,23 @@ def replace(
     Raises DomainTaken.
     """
     known = {domain.domain: domain for domain in current}
-    _check_exclusive(tx, caller, organization_id, [name for name in wanted if name not in known])
-    changes = DomainChanges([], [], [], [domain for domain in current if domain.domain not in wanted])
-    for domain in changes.deleted:
+    new = {name: claim for name, claim in wanted.items() if name not in known}
+    _check_exclusive(tx, caller, organization_id, list(new))
+    created = [_new(tx, caller, organization_id, name, claim) for name, claim in new.items()]
+    verified = [
+        _verified_manually(tx, domain)
+        for domain in current
+        if wanted.get(domain.domain) == "verified" and domain.state != "verified"
+    ]
+    deleted = [domain for domain in current if domain.domain not in wanted]
+    for domain in deleted:
         store.delete(tx, caller.environment_id, domain.id)
-    for name, claim in wanted.items():
-        domain = known.get(name)
-        if domain is None:
-            domain = _new(tx, caller, organization_id, name, claim)
-            store.insert(tx, caller.environment_id, domain)
-            changes.created.append(domain)
-        elif claim == "verified" and domain.state != "verified":
-            domain = _verified_manually(tx, domain)
-            store.update_verified_manually(tx, caller.environment_id, domain)
-            changes.verified.append(domain)
-        changes.domains.append(domain)
-    changes.domains.sort(key=lambda domain: domain.id)
-    return changes
+    for domain in created:
+        store.insert(tx, caller.environment_id, domain)
+    for domain in verified:
+        store.update_verified_manually(tx, caller.environment_id, domain)
+    now = {domain.id: domain for domain in (*current, *verified, *created) if domain.domain in wanted}
+    return DomainChanges([now[domain_id] for domain_id in sorted(now)], created, verified, deleted)
 
 
 def _check_exclusive(tx: Transaction, caller: Caller, organization_id: str, names: list[str]) -> None:
@@ -141,7 +136,7 @@ def _new(tx: Transaction, caller: Caller, organization_id: str, name: str, claim
 
 
 def verification_prefix(slug: str, domain_id: str) -> str:
-    """Return the name part of a domain's TXT record: `superapp-domain-verification-z3kjny` (wire.md section 4.3)."""
+    """Return the name in a domain's TXT record: `acme-domain-verification-z3kjny` (wire.md section 4.3)."""
     return f"{slug}-domain-verification-{domain_id[-_PREFIX_TAIL:].lower()}"
 
 

@@ -12,7 +12,6 @@ from tenantry.environments.store import EnvironmentRow, KeyRow
 _SECRET_LENGTH = 40
 _SHOWN_LENGTH = 10
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,28}[a-z0-9])?\Z")
-_BEARER = "bearer "
 
 
 class EnvironmentExists(Exception):
@@ -116,9 +115,10 @@ def authenticate(tx: Transaction, authorization: str | None) -> Caller:
     Looked up at each request, in the request's own transaction, so that a revoked key
     is refused at once. Raises Unauthorized.
     """
-    if authorization is None or authorization[:7].lower() != _BEARER:
+    scheme, _, secret = (authorization or "").partition(" ")
+    if scheme.lower() != "bearer":
         raise Unauthorized
-    caller = store.select_caller(tx, _hash(authorization[7:].strip()))
+    caller = store.select_caller(tx, _hash(secret.strip()))
     if caller is None:
         raise Unauthorized
     return caller

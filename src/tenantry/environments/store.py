@@ -3,7 +3,7 @@
 import msgspec
 
 from tenantry.core.caller import Caller
-from tenantry.core.db import Transaction
+from tenantry.core.db import Row, Transaction
 
 
 class EnvironmentRow(msgspec.Struct, frozen=True):
@@ -36,7 +36,7 @@ _KEY_COLUMNS = (
 )
 
 
-def _environment(row: tuple[str, str, str, int, str]) -> EnvironmentRow:
+def _environment(row: Row) -> EnvironmentRow:
     identity, name, slug, exclusive_domains, created_at = row
     return EnvironmentRow(identity, name, slug, bool(exclusive_domains), created_at)
 
@@ -57,14 +57,13 @@ def insert_environment(tx: Transaction, row: EnvironmentRow) -> None:
 def select_environment_by_name(tx: Transaction, name: str) -> EnvironmentRow | None:
     """Return the environment of that name."""
     row = tx.one("SELECT " + _ENVIRONMENT_COLUMNS + " FROM environments WHERE name = :name", name=name)
-    return _environment(row) if row else None  # type: ignore[arg-type]
+    return _environment(row) if row else None
 
 
 def select_environments(tx: Transaction) -> list[EnvironmentRow]:
     """Return all environments, oldest first."""
     return [
-        _environment(row)  # type: ignore[arg-type]
-        for row in tx.all("SELECT " + _ENVIRONMENT_COLUMNS + " FROM environments ORDER BY id")
+        _environment(row) for row in tx.all("SELECT " + _ENVIRONMENT_COLUMNS + " FROM environments ORDER BY id")
     ]
 
 

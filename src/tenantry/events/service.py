@@ -32,7 +32,7 @@ def record(
     store.insert(
         tx,
         environment_id=caller.environment_id,
-        id=event_id,
+        event_id=event_id,
         event=event,
         organization_id=organization_id,
         created_at=tx.now,

@@ -70,14 +70,14 @@ class UpdateOrganization(msgspec.Struct, frozen=True, kw_only=True):
     domains: Domains | None = None
     domain_data: DomainDataList | None = None
     metadata: MetadataChange | None = None
-    external_id: ExternalId | None | UnsetType = UNSET
-    stripe_customer_id: StripeCustomerId | None | UnsetType = UNSET
+    external_id: ExternalId | UnsetType | None = UNSET
+    stripe_customer_id: StripeCustomerId | UnsetType | None = UNSET
 
 
 class ListOrganizations(PageQuery, kw_only=True, frozen=True):
     """The query of a list: organizations with any of `domains`, with `search` in their name."""
 
-    domains: Annotated[list[str], Meta(max_length=_MOST_FILTERED)] = []
+    domains: Annotated[list[str], Meta(max_length=_MOST_FILTERED)] = msgspec.field(default_factory=list)
     search: str | None = None
 
 

@@ -2,7 +2,7 @@
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, LiteralString, TypeVar
 
 from tenantry.core.clock import Clock, timestamp
@@ -69,8 +69,6 @@ Work = Callable[[Transaction], T]
 """Work may run more than once before it is committed: it has no effect outside its transaction."""
 
 
-
-
 class Database(ABC):
     """A database on one engine.
 
@@ -112,7 +110,8 @@ def expand_lists(sql: LiteralString, parameters: dict[str, object]) -> tuple[str
     def placeholders(match: re.Match[str]) -> str:
         name = match[1]
         items = expanded.pop(name)
-        assert isinstance(items, Sequence) and items, f"IN :{name} needs a list with items"
+        assert isinstance(items, list)
+        assert items, f"IN :{name} needs a list with items"
         names = [f"{name}_{index}" for index in range(len(items))]
         expanded.update(zip(names, items, strict=True))
         return "IN (" + ", ".join(f":{each}" for each in names) + ")"

@@ -4,9 +4,10 @@ import asyncio
 import random
 import re
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from typing import Any, LiteralString
+from typing import LiteralString
 
 import psycopg
 from psycopg import errors
@@ -91,7 +92,7 @@ class PostgresDatabase(Database):
     def write(self, work: Work[T]) -> T:
         return self._with_connection(lambda connection: self._run_until_committed(connection, work))
 
-    async def read_soon(self, work: Work[T], *, scans: bool = False) -> T:
+    async def read_soon(self, work: Work[T], *, scans: bool = False) -> T:  # noqa: ARG002 (all reads leave the event loop here)
         return await asyncio.get_running_loop().run_in_executor(self._threads, self.read, work)
 
     async def write_soon(self, work: Work[T]) -> T:
@@ -102,7 +103,7 @@ class PostgresDatabase(Database):
         if self._opened:
             self._pool.close()
 
-    def _with_connection(self, use: Any) -> Any:
+    def _with_connection(self, use: Callable[[psycopg.Connection[Row]], T]) -> T:
         if not self._opened:
             self._pool.open()
             self._opened = True
@@ -117,7 +118,7 @@ class PostgresDatabase(Database):
             try:
                 return self._run(connection, work)
             except _COLLISIONS:
-                time.sleep(backoff(attempt, random.random()))
+                time.sleep(backoff(attempt, random.random()))  # noqa: S311 (spreads load, guards nothing)
         return self._run(connection, work)
 
     def _run(self, connection: psycopg.Connection[Row], work: Work[T]) -> T:

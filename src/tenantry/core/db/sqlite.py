@@ -205,9 +205,7 @@ def _commit_group(connection: sqlite3.Connection, world: World, works: list[Work
     return outcomes
 
 
-def _run_bare(
-    connection: sqlite3.Connection, world: World, works: list[Work[Any]]
-) -> list[_Outcome] | None:
+def _run_bare(connection: sqlite3.Connection, world: World, works: list[Work[Any]]) -> list[_Outcome] | None:
     """Run `works` one after the other; None when one failed after it had changed something."""
     outcomes = []
     for work in works:
@@ -231,7 +229,7 @@ def _run_guarded(connection: sqlite3.Connection, world: World, work: Work[Any]) 
 def _run(connection: sqlite3.Connection, world: World, work: Work[Any]) -> _Outcome:
     try:
         return _Outcome(work(SqliteTransaction(connection, world)))
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 (whatever it is, it is for the one who asked)
         return _Outcome(error=error)
 
 
