@@ -79,6 +79,13 @@ def api(server: Server, access: Access) -> Iterator[httpx.Client]:
         yield opened
 
 
+@pytest.fixture
+def exclusive_api(server: Server, shared_database: Database) -> Iterator[httpx.Client]:
+    """An HTTP client in an environment where a domain belongs to one organization only."""
+    with client(server.base_url, grant(shared_database, exclusive_domains=True).key) as opened:
+        yield opened
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     skipped = terminalreporter.stats.get("skipped", [])
     if skipped:

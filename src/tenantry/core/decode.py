@@ -26,7 +26,7 @@ def decode_query(endpoint: Endpoint, query: str) -> Any:
     given = forms.pairs(query)
     singles = dict(given)
     values: dict[str, object] = {}
-    for name, is_list in _parameters(endpoint.query):
+    for name, is_list in _fields(endpoint.query):
         if is_list:
             values[name] = forms.listed(given, name)
         elif name in singles:
@@ -70,9 +70,13 @@ def _decode_json(endpoint: Endpoint, body: bytes) -> Any:
 
 
 def _decode_form(endpoint: Endpoint, body: bytes) -> Any:
+    assert endpoint.body is not None
     if not body.isascii():
         raise MalformedBody("The request body is not a percent-encoded form.")
     value = forms.nested(forms.pairs(body.decode("ascii")))
+    for name, is_list in _fields(endpoint.body):
+        if is_list and isinstance(value.get(name), str):
+            value[name] = [value[name]]  # a form cannot tell a list of one from a text
     _refuse_nul(value)
     return _convert(endpoint, value, strict=False)
 
@@ -121,11 +125,16 @@ def _without_parameters(kind: type[msgspec.Struct]) -> msgspec.Struct:
 
 
 @lru_cache(maxsize=256)
-def _parameters(kind: type[msgspec.Struct]) -> tuple[tuple[str, bool], ...]:
-    """Return each declared parameter's name and whether it is a list."""
+def _fields(kind: type[msgspec.Struct]) -> tuple[tuple[str, bool], ...]:
+    """Return each declared field's name and whether it is a list."""
     info = inspect.type_info(kind)
     assert isinstance(info, inspect.StructType)
-    return tuple((field.encode_name, isinstance(field.type, inspect.ListType)) for field in info.fields)
+    return tuple((field.encode_name, _is_list(field.type)) for field in info.fields)
+
+
+def _is_list(info: inspect.Type) -> bool:
+    kinds = info.types if isinstance(info, inspect.UnionType) else (info,)
+    return any(isinstance(kind, inspect.ListType) for kind in kinds)
 
 
 @lru_cache(maxsize=256)

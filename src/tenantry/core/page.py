@@ -1,13 +1,22 @@
 """Pages of a list: from query parameters to SQL bounds to the list envelope (wire.md section 2)."""
 
-from typing import Annotated, Generic, Literal, TypeVar
+from enum import StrEnum
+from typing import Annotated, Generic, TypeVar
 
 import msgspec
 
 from tenantry.core.errors import FieldError, ValidationFailed
 from tenantry.core.ids import id_pattern
 
-Order = Literal["normal", "desc", "asc"]
+
+class Order(StrEnum):
+    """How a list is sorted, and which way its cursors lead (wire.md section 2.2)."""
+
+    NORMAL = "normal"
+    DESC = "desc"
+    ASC = "asc"
+
+
 T = TypeVar("T")
 
 
@@ -17,7 +26,7 @@ class PageQuery(msgspec.Struct, kw_only=True, frozen=True):
     before: str | None = None
     after: str | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=100)] = 10
-    order: Order = "normal"
+    order: Order = Order.NORMAL
 
 
 class ListMetadata(msgspec.Struct, frozen=True):
@@ -59,11 +68,11 @@ def bounds(query: PageQuery, prefix: str) -> Bounds:
     """
     _check_cursors(query, prefix)
     after, before = query.after, query.before
-    if query.order == "normal" and after is None:
+    if query.order is Order.NORMAL and after is None:
         after, before = before, None
-    elif query.order == "normal":
+    elif query.order is Order.NORMAL:
         after, before = None, after
-    newest_first = query.order != "asc"
+    newest_first = query.order is not Order.ASC
     if after is not None or before is None:
         return Bounds(after, descending=newest_first, reverse=False, limit=query.limit)
     return Bounds(before, descending=not newest_first, reverse=True, limit=query.limit)
@@ -104,5 +113,5 @@ def envelope(query: PageQuery, shown: Window[T]) -> Page[T]:
     """Return the list as the wire has it, with the cursors that lead on in `query`'s order."""
     earlier = shown.rows[0][0] if shown.rows and shown.earlier else None
     later = shown.rows[-1][0] if shown.rows and shown.later else None
-    cursors = (later, earlier) if query.order == "normal" else (earlier, later)
+    cursors = (later, earlier) if query.order is Order.NORMAL else (earlier, later)
     return Page([data for _, data in shown.rows], ListMetadata(*cursors))

@@ -96,15 +96,17 @@ def _scalar_sentence(value: object, info: inspect.Type, *, strict: bool) -> str 
         return _number_sentence(value, info, strict=strict)
     if isinstance(info, inspect.BoolType):
         return None if _is(value, bool, strict=strict) else "must be a boolean value"
-    if isinstance(info, inspect.LiteralType):
-        return None if value in info.values else f"must be one of the following values: {_choices(info)}"
+    if isinstance(info, inspect.LiteralType | inspect.EnumType):
+        choices = _choices(info)
+        return None if value in choices else f"must be one of the following values: {', '.join(choices)}"
     if isinstance(info, inspect.DictType):
         return None if isinstance(value, dict) else "must be an object"
     return None
 
 
-def _choices(info: inspect.LiteralType) -> str:
-    return ", ".join(str(value) for value in info.values)
+def _choices(info: inspect.LiteralType | inspect.EnumType) -> list[str]:
+    values = [member.value for member in info.cls] if isinstance(info, inspect.EnumType) else info.values
+    return [str(value) for value in values]
 
 
 def _text_sentence(value: object, info: inspect.StrType) -> str | None:
