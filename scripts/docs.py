@@ -23,6 +23,23 @@ MEND = "make docs"
 _NOTE = f"<!-- Made from the code by scripts/docs.py. After a change there, run: {MEND} -->"
 _WIDTH = 88
 
+_ABOUT_SETTINGS = """\
+Each setting is an environment variable. Those that a command uses are its options too, and an option counts before
+the variable: `--database` before `TENANTRY_DATABASE`. `tenantry settings` shows the values in force."""
+
+_ABOUT_OPERATIONS = """\
+Tenantry has **{present} of {all}**. Each of the others answers 501 with its name, so that a missing operation never
+looks like a missing object:
+
+```json
+{{"message": "Tenantry does not have this operation yet: GET /events.", "code": "not_implemented"}}
+```"""
+
+_ABOUT_ERRORS = """\
+The body of an error is `{"message": …}`, with a `code` where the table has one. A 422 has `errors` too, one
+`{"field": …, "code": …}` for each wrong field, and a 404 of an object has its `entity_id`. Every answer carries an
+`X-Request-ID`; the server's log has the same id."""
+
 Lines = Iterator[str]
 
 
@@ -30,8 +47,7 @@ def settings_page() -> Lines:
     """Yield every setting: its variable, default and help."""
     yield "# Settings"
     yield ""
-    yield "Each setting is an environment variable. Those that a command uses are its options too, and an option"
-    yield "counts before the variable: `--database` before `TENANTRY_DATABASE`. `tenantry settings` shows the values in force."
+    yield _ABOUT_SETTINGS
     yield ""
     yield "| Variable | Default | What it is |"
     yield "|---|---|---|"
@@ -45,12 +61,7 @@ def operations_page() -> Lines:
     listed = [(method, path, app.shape(method, path) in present) for method, path in app.public_operations()]
     yield "# Operations of the public API"
     yield ""
-    yield f"Tenantry has **{sum(has for *_, has in listed)} of {len(listed)}**. Each of the others answers 501 with"
-    yield "its name, so that a missing operation never looks like a missing object:"
-    yield ""
-    yield "```json"
-    yield '{"message": "Tenantry does not have this operation yet: GET /events.", "code": "not_implemented"}'
-    yield "```"
+    yield _ABOUT_OPERATIONS.format(present=sum(has for *_, has in listed), all=len(listed))
     for group, members in groupby(listed, key=lambda operation: operation[1].split("/")[1]):
         yield from _operation_group(group, list(members))
 
@@ -95,9 +106,7 @@ def errors_page() -> Lines:
     """Yield every error that a caller can be sent."""
     yield "# Errors"
     yield ""
-    yield 'The body of an error is `{"message": …}`, with a `code` where the table has one. A 422 has `errors` too, one'
-    yield '`{"field": …, "code": …}` for each wrong field, and a 404 of an object has its `entity_id`. Every answer'
-    yield "carries an `X-Request-ID`; the server's log has the same id."
+    yield _ABOUT_ERRORS
     yield ""
     yield "| Status | Code | When |"
     yield "|---|---|---|"
