@@ -1,12 +1,13 @@
 """Fixtures: each test that touches a database runs on SQLite and on PostgreSQL."""
 
+import os
 from collections.abc import Iterator
 
 import httpx
 import pytest
 
 from support import IN_CI, Access, Server, client, fresh_database_url, grant, open_migrated, postgres_url
-from tenantry.core.db import Database
+from tenantry.core.db import Database, World
 
 ENGINES = ("sqlite", "postgres")
 
@@ -34,9 +35,15 @@ def database_url(engine: str, postgres: str | None, tmp_path_factory: pytest.Tem
 
 
 @pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    """A migrated database of the test's own."""
-    opened = open_migrated(database_url)
+def now() -> list[int]:
+    """The time of the test's own database, in milliseconds: the one item, which a test may set."""
+    return [1_800_000_000_000]
+
+
+@pytest.fixture
+def database(database_url: str, now: list[int]) -> Iterator[Database]:
+    """A migrated database of the test's own, whose clock stands still."""
+    opened = open_migrated(database_url, World(lambda: now[0], os.urandom))
     yield opened
     opened.close()
 

@@ -17,7 +17,7 @@ import httpx
 import msgspec
 import psycopg
 
-from tenantry.core.db import Database, Transaction, migrate, open_database
+from tenantry.core.db import Database, Transaction, World, migrate, open_database
 from tenantry.environments import service as environments
 from tenantry.server import system_world
 
@@ -59,9 +59,9 @@ def fresh_database_url(engine: str, folder: Path, postgres: str | None) -> Itera
             connection.execute(f"DROP SCHEMA {schema} CASCADE".encode())
 
 
-def open_migrated(url: str) -> Database:
+def open_migrated(url: str, world: World | None = None) -> Database:
     """Return the database at `url` with all migrations."""
-    database = open_database(url, system_world(), 4)
+    database = open_database(url, world or system_world(), 4)
     migrate.apply(database)
     return database
 

@@ -1,5 +1,6 @@
 """What every command needs: options from settings, a database, errors as one clear line."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -14,6 +15,9 @@ from tenantry.server import AddressInUse, connect
 from tenantry.settings import InvalidSettings, Settings, describe
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+_NO_TERMINAL = (1 << 16, 24)
+"""What is read by a program, not on a terminal, is as wide as it needs."""
 
 _EXPECTED = (
     AddressInUse,
@@ -82,8 +86,24 @@ def _mend(settings: Settings) -> str:
 
 
 def table(columns: tuple[str, ...], rows: list[tuple[object, ...]]) -> None:
-    """Print rows under their columns, as wide as they need."""
+    """Print rows under their columns; on a terminal too narrow for that, each row as a block of lines."""
     lines = [columns, *(tuple(str(cell) for cell in row) for row in rows)]
     widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
+    if sum(widths) + 2 * (len(widths) - 1) > shutil.get_terminal_size(fallback=_NO_TERMINAL).columns:
+        _blocks(columns, lines[1:])
+        return
     for line in lines:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        _aligned(line, widths)
+
+
+def _blocks(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    width = max(len(column) for column in columns)
+    for index, row in enumerate(rows):
+        if index:
+            click.echo()
+        for line in zip(columns, row, strict=True):
+            _aligned(line, [width, 0])
+
+
+def _aligned(cells: tuple[str, ...], widths: list[int]) -> None:
+    click.echo("  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip())

@@ -27,6 +27,7 @@ Authenticate: TypeAlias = Callable[[Transaction, str | None], Caller]
 OpenPage: TypeAlias = Callable[[], Awaitable[Response]]
 """Answers a GET without a key: a probe or a page."""
 
+_MOST_DROPPED = 16
 _RECORDED_FAILURES = frozenset({400, 404, 409, 422})
 
 log = structlog.get_logger("tenantry.http")
@@ -181,7 +182,7 @@ class Api:
                 more = message.get("more_body", False)
                 yield message.get("body", b"")
 
-        response = await self.answer(request, lambda: self._collect(headers.get(b"content-length"), chunks()))
+        response = await self.answer(request, lambda: _collect(chunks(), self._max_body_bytes))
         fields = [(name.encode(), value.encode()) for name, value in _fields(response)]
         fields.append((b"content-length", str(len(response.body)).encode()))
         await send({"type": "http.response.start", "status": response.status, "headers": fields})
@@ -198,20 +199,26 @@ class Api:
             header("content-type"),
             header("idempotency-key"),
         )
-        response = await self.answer(request, lambda: self._collect(header("content-length"), protocol))
+        response = await self.answer(request, lambda: _collect(protocol, self._max_body_bytes))
         protocol.response_bytes(response.status, _fields(response), response.body)
 
-    async def _collect(self, length: str | None, chunks: Any) -> bytes:
-        """Return the whole body. Raises BodyTooLarge as soon as it is known to be."""
-        limit = self._max_body_bytes
-        if length is not None and length.isdecimal() and int(length) > limit:
-            raise BodyTooLarge(f"The request body is over {limit} bytes.")
-        body = bytearray()
-        async for chunk in chunks:
+
+async def _collect(chunks: AsyncIterator[bytes], limit: int) -> bytes:
+    """Return the whole body. Raises BodyTooLarge.
+
+    Of a body over the limit the rest is taken and dropped, within bounds: a client that
+    is cut off while it sends does not get to read why.
+    """
+    body, length = bytearray(), 0
+    async for chunk in chunks:
+        length += len(chunk)
+        if length <= limit:
             body += chunk
-            if len(body) > limit:
-                raise BodyTooLarge(f"The request body is over {limit} bytes.")
-        return bytes(body)
+        elif length > limit * _MOST_DROPPED:
+            break
+    if length > limit:
+        raise BodyTooLarge(f"The request body is over {limit} bytes.")
+    return bytes(body)
 
 
 async def _guard(answering: Awaitable[Response], request_id: str) -> Response:

@@ -54,11 +54,3 @@ def _checked(name: str) -> str:
     if len(name) > _LONGEST:
         raise InvalidDomain(f"must be shorter than or equal to {_LONGEST} characters")
     return name
-
-
-def filter_form(text: str) -> str:
-    """Return the spelling to look for: the normal form, or for what has none the text itself, lower case."""
-    try:
-        return normal_form(text)
-    except InvalidDomain:
-        return text.lower()

@@ -68,9 +68,12 @@ def _read_name(field: str, text: str, errors: list[FieldError]) -> str | None:
         return None
 
 
-def list_of_organization(tx: Transaction, caller: Caller, organization_id: str) -> list[OrganizationDomain]:
-    """Return the domains of one organization, oldest first."""
-    return store.select_of_organization(tx, caller.environment_id, organization_id)
+def filter_form(text: str) -> str:
+    """Return the spelling to look for: the normal form, or for what has none the text itself, lower case."""
+    try:
+        return normal_form(text)
+    except InvalidDomain:
+        return text.lower()
 
 
 def replace(

@@ -1,28 +1,7 @@
 """Rows of organization domains."""
 
-from msgspec import UNSET
-
-from tenantry.core.db import Row, Transaction
+from tenantry.core.db import Transaction
 from tenantry.domains.wire import OrganizationDomain
-
-_COLUMNS = (
-    "id, organization_id, domain, state, verification_strategy, verification_prefix,"
-    " verification_token, created_at, updated_at"
-)
-
-
-def _domain(row: Row) -> OrganizationDomain:
-    return OrganizationDomain(
-        id=row[0],
-        organization_id=row[1],
-        domain=row[2],
-        state=row[3],
-        verification_strategy=row[4] or UNSET,
-        verification_prefix=row[5] or UNSET,
-        verification_token=row[6] or UNSET,
-        created_at=row[7],
-        updated_at=row[8],
-    )
 
 
 def insert(tx: Transaction, environment_id: str, domain: OrganizationDomain) -> None:
@@ -43,17 +22,6 @@ def insert(tx: Transaction, environment_id: str, domain: OrganizationDomain) -> 
         created_at=domain.created_at,
         updated_at=domain.updated_at,
     )
-
-
-def select_of_organization(tx: Transaction, environment_id: str, organization_id: str) -> list[OrganizationDomain]:
-    """Return the domains of one organization, oldest first."""
-    rows = tx.all(
-        "SELECT " + _COLUMNS + " FROM organization_domains"
-        " WHERE environment_id = :environment_id AND organization_id = :organization_id ORDER BY id",
-        environment_id=environment_id,
-        organization_id=organization_id,
-    )
-    return [_domain(row) for row in rows]
 
 
 def select_taken(tx: Transaction, environment_id: str, organization_id: str, domains: list[str]) -> str | None:

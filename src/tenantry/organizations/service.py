@@ -10,7 +10,6 @@ from tenantry.core.db import Transaction
 from tenantry.core.errors import ApiError, EntityNotFound
 from tenantry.core.page import Bounds, Page, bounds, envelope, window
 from tenantry.domains import service as domain_service
-from tenantry.domains.names import filter_form
 from tenantry.events import service as events
 from tenantry.organizations import store
 from tenantry.organizations.metadata import merge
@@ -101,7 +100,7 @@ def list_page(tx: Transaction, caller: Caller, query: ListOrganizations) -> Page
     """Return one page of the organizations that match all of `query`. Raises ValidationFailed for its cursors."""
     limits = bounds(query, PREFIX)
     pattern = substring_pattern(query.search) if query.search else None
-    chosen = Filter([filter_form(domain) for domain in query.domains], pattern)
+    chosen = Filter([domain_service.filter_form(domain) for domain in query.domains], pattern)
     walked = store.select_page(tx, caller.environment_id, chosen, limits)
     behind = _has_behind(tx, caller, chosen, limits, walked)
     return envelope(query, window(limits, walked, behind=behind))

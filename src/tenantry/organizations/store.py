@@ -115,15 +115,6 @@ def select_id_by_stripe_customer_id(tx: Transaction, environment_id: str, stripe
     return row[0] if row else None
 
 
-def select_rows(tx: Transaction, environment_id: str) -> list[OrganizationRow]:
-    """Return every organization's whole row, oldest first."""
-    rows = tx.all(
-        "SELECT " + _COLUMNS + " FROM organizations WHERE environment_id = :environment_id ORDER BY id",
-        environment_id=environment_id,
-    )
-    return [OrganizationRow(**dict(zip(_COLUMNS.split(", "), row, strict=True))) for row in rows]
-
-
 def select_page(
     tx: Transaction, environment_id: str, chosen: Filter, limits: Bounds
 ) -> list[tuple[str, msgspec.Raw]]:

@@ -1,0 +1,176 @@
+"""What both engines promise of transactions."""
+
+import asyncio
+import contextlib
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tenantry.core.db import Database, Transaction
+
+
+class Refused(Exception):
+    """What a test's work raises."""
+
+
+@pytest.fixture
+def counters(database: Database) -> Database:
+    """A database with a table of counters, one of them at zero."""
+
+    def work(tx: Transaction) -> None:
+        tx.run("CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL)")
+        tx.run("INSERT INTO counters (name, value) VALUES ('hits', 0)")
+
+    database.write(work)
+    return database
+
+
+def value(database: Database, name: str = "hits") -> int | None:
+    row = database.read(lambda tx: tx.one("SELECT value FROM counters WHERE name = :name", name=name))
+    return row[0] if row else None
+
+
+def increment(tx: Transaction) -> int:
+    """Read, add one, write: wrong unless transactions are kept apart."""
+    row = tx.one("SELECT value FROM counters WHERE name = 'hits'")
+    assert row is not None
+    tx.run("UPDATE counters SET value = :value WHERE name = 'hits'", value=row[0] + 1)
+    return int(row[0]) + 1
+
+
+def insert(tx: Transaction, name: str) -> None:
+    tx.run("INSERT INTO counters (name, value) VALUES (:name, 1)", name=name)
+
+
+def test_a_failure_undoes_its_own_work_and_is_raised(counters: Database) -> None:
+    def work(tx: Transaction) -> None:
+        increment(tx)
+        raise Refused
+
+    with pytest.raises(Refused):
+        counters.write(work)
+    assert value(counters) == 0
+
+
+def test_read_modify_write_never_loses_an_update(counters: Database) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        results = list(threads.map(lambda _: counters.write(increment), range(100)))
+    assert sorted(results) == list(range(1, 101))
+    assert value(counters) == 100
+
+
+def test_of_many_writes_at_once_only_those_that_fail_are_undone(counters: Database) -> None:
+    def work(number: int) -> None:
+        def step(tx: Transaction) -> None:
+            insert(tx, f"n{number}")
+            if number % 3 == 0:
+                raise Refused
+
+        counters.write(step)
+
+    async def at_once() -> list[BaseException | None]:
+        jobs = [asyncio.to_thread(work, number) for number in range(60)]
+        return await asyncio.gather(*jobs, return_exceptions=True)
+
+    outcomes = asyncio.run(at_once())
+    assert [isinstance(outcome, Refused) for outcome in outcomes] == [number % 3 == 0 for number in range(60)]
+    present = {number for number in range(60) if value(counters, f"n{number}") == 1}
+    assert present == {number for number in range(60) if number % 3}
+
+
+async def test_writes_from_the_event_loop_are_grouped_and_kept_apart(counters: Database) -> None:
+    def fail(tx: Transaction) -> None:
+        insert(tx, "undone")
+        raise Refused
+
+    outcomes = await asyncio.gather(
+        *(counters.write_soon(increment) for _ in range(50)), counters.write_soon(fail), return_exceptions=True
+    )
+    assert sorted(outcome for outcome in outcomes if isinstance(outcome, int)) == list(range(1, 51))
+    assert isinstance(outcomes[-1], Refused)
+    assert await counters.read_soon(lambda tx: tx.one("SELECT value FROM counters WHERE name = 'hits'")) == (50,)
+    assert value(counters, "undone") is None
+
+
+def test_a_reader_sees_the_last_commit_and_does_not_wait_for_a_writer(counters: Database) -> None:
+    written, release = threading.Event(), threading.Event()
+
+    def slow(tx: Transaction) -> None:
+        increment(tx)
+        written.set()
+        assert release.wait(10)
+
+    with ThreadPoolExecutor(1) as threads:
+        writing = threads.submit(counters.write, slow)
+        assert written.wait(10)
+        assert value(counters) == 0
+        release.set()
+        writing.result()
+    assert value(counters) == 1
+
+
+def test_of_two_that_insert_one_key_the_later_runs_again_and_sees_the_first(counters: Database) -> None:
+    barrier = threading.Barrier(2, timeout=5)
+
+    def claim(tx: Transaction) -> str:
+        if tx.one("SELECT 1 FROM counters WHERE name = 'mine'"):
+            return "second"
+        if counters.engine == "postgres" and barrier.n_waiting < 2 and not barrier.broken:
+            with contextlib.suppress(threading.BrokenBarrierError):
+                barrier.wait()
+        insert(tx, "mine")
+        return "first"
+
+    with ThreadPoolExecutor(2) as threads:
+        outcomes = sorted(threads.map(lambda _: counters.write(claim), range(2)))
+    assert outcomes == ["first", "second"]
+
+
+def test_a_list_stands_for_its_items(counters: Database) -> None:
+    for name in ("a", "b", "c"):
+        counters.write(lambda tx, name=name: insert(tx, name))  # type: ignore[misc]
+    rows = counters.read(
+        lambda tx: tx.all(
+            "SELECT name FROM counters WHERE name IN :names AND value = :one ORDER BY name",
+            names=["a", "c"],
+            one=1,
+        )
+    )
+    assert rows == [("a",), ("c",)]
+
+
+def test_a_transaction_has_one_time(database: Database, now: list[int]) -> None:
+    def work(tx: Transaction) -> tuple[str, str]:
+        before = tx.now
+        now[0] += 1000
+        return before, tx.now
+
+    before, after = database.write(work)
+    assert before == after == "2027-01-15T08:00:00.000Z"
+
+
+def test_text_comes_back_as_it_was(counters: Database) -> None:
+    for name in ("%s", "100%", "a:b", "'", "🦆", ":name", "a\\b", '"', ""):
+        counters.write(lambda tx, name=name: insert(tx, name))  # type: ignore[misc]
+        assert value(counters, name) == 1
+
+
+def test_a_write_whose_caller_has_gone_is_done_all_the_same(counters: Database) -> None:
+    async def give_up() -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(counters.write_soon(slow), 0.01)
+
+    release = threading.Event()
+
+    def slow(tx: Transaction) -> None:
+        assert release.wait(10)
+        increment(tx)
+
+    asyncio.run(give_up())
+    release.set()
+    deadline = time.monotonic() + 10
+    while value(counters) == 0 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert value(counters) == 1

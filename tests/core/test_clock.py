@@ -1,0 +1,30 @@
+"""Time and its text."""
+
+from datetime import UTC, datetime
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tenantry.core.clock import system_clock, timestamp
+
+YEAR_3000 = 32_503_680_000_000
+
+
+@given(st.integers(0, YEAR_3000))
+def test_a_timestamp_reads_back_as_the_same_millisecond(milliseconds: int) -> None:
+    text = timestamp(milliseconds)
+    assert len(text) == 24
+    assert datetime.fromisoformat(text) == datetime.fromtimestamp(milliseconds // 1000, UTC).replace(
+        microsecond=milliseconds % 1000 * 1000
+    )
+
+
+@given(st.integers(0, YEAR_3000), st.integers(0, YEAR_3000))
+def test_timestamps_sort_as_time_does(one: int, other: int) -> None:
+    assert (timestamp(one) < timestamp(other)) == (one < other)
+
+
+def test_the_system_clock_never_runs_backwards() -> None:
+    clock = system_clock()
+    times = [clock() for _ in range(10_000)]
+    assert times == sorted(times)
