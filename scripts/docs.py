@@ -28,8 +28,8 @@ Each setting is an environment variable. Those that a command uses are its optio
 the variable: `--database` before `TENANTRY_DATABASE`. `tenantry settings` shows the values in force."""
 
 _ABOUT_OPERATIONS = """\
-Tenantry has **{present} of {all}**. Each of the others answers 501 with its name, so that a missing operation never
-looks like a missing object:
+Tenantry has **{present} of {all}**. Each of the others answers 501 with its name, so that a missing operation
+never looks like a missing object:
 
 ```json
 {{"message": "Tenantry does not have this operation yet: GET /events.", "code": "not_implemented"}}
