@@ -75,6 +75,19 @@ def test_json_is_read_under_each_of_its_names(api: httpx.Client, content_type: s
     assert answer.status_code == 201
 
 
+@pytest.mark.parametrize("content_type", [b"text/pl\xe9in", b"application/json; charset=\xff"])
+def test_a_content_type_that_cannot_be_read_is_refused(api: httpx.Client, content_type: bytes) -> None:
+    answer = api.post("/organizations", content=b'{"name": "Acme"}', headers=[(b"content-type", content_type)])
+    assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
+
+
+def test_half_a_surrogate_pair_is_named(api: httpx.Client) -> None:
+    answer = api.post("/organizations", content=b'{"name": "\\uD800"}', headers=JSON)
+    assert answer.json()["message"] == (
+        "The request body is not valid JSON: a string holds half of a surrogate pair."
+    )
+
+
 def test_a_body_without_a_content_type_is_read_as_json(api: httpx.Client) -> None:
     assert api.post("/organizations", content=b'{"name": "Acme"}').status_code == 201
 

@@ -64,6 +64,13 @@ def test_a_key_that_is_too_long_is_refused(api: httpx.Client) -> None:
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_idempotency_key")
 
 
+@pytest.mark.parametrize("key", ["clé".encode(), b"\xff\xfe"])
+def test_a_key_that_cannot_be_read_is_refused_and_not_ignored(api: httpx.Client, key: bytes) -> None:
+    answer = api.post("/organizations", json={"name": "Acme"}, headers=[(b"idempotency-key", key)])
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_idempotency_key")
+    assert count(api) == 0
+
+
 def test_a_key_is_its_environments_own(api: httpx.Client, server: Server, shared_database: Database) -> None:
     made = post(api, "k1", {"name": "Acme"}).json()
     with client(server.base_url, grant(shared_database).key) as stranger:

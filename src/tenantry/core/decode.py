@@ -51,9 +51,15 @@ def decode_body(endpoint: Endpoint, request: Request) -> Any:
     try:
         return _decode_json(endpoint, request.body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise MalformedBody(f"The request body is not valid JSON: {error}.") from error
+        raise MalformedBody(_what_is_wrong(request.body, error)) from error
     except RecursionError as error:
         raise MalformedBody("The request body is nested too deeply.") from error
+
+
+def _what_is_wrong(body: bytes, error: ValueError) -> str:
+    if b"\\ud" in body.lower() and "truncated" in str(error):
+        return "The request body is not valid JSON: a string holds half of a surrogate pair."
+    return f"The request body is not valid JSON: {error}."
 
 
 def _decode_json(endpoint: Endpoint, body: bytes) -> Any:

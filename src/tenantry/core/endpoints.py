@@ -67,8 +67,8 @@ class Request(msgspec.Struct, gc=False):
     path: str
     query: str
     authorization: str | None
-    content_type: str | None
-    idempotency_key: str | None
+    content_type: str | None = None
+    idempotency_key: str | None = None
     body: bytes = b""
 
 

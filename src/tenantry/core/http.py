@@ -28,6 +28,8 @@ OpenPage: TypeAlias = Callable[[], Awaitable[Response]]
 """Answers a GET without a key: a probe or a page."""
 
 _MOST_DROPPED = 16
+_BODILESS = frozenset({"GET", "HEAD"})
+_UNREADABLE = "\ufffd"
 _RECORDED_FAILURES = frozenset({400, 404, 409, 422})
 
 log = structlog.get_logger("tenantry.http")
@@ -190,15 +192,11 @@ class Api:
 
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
         """Serve one RSGI request: the same, on granian's own shorter way."""
-        header = scope.headers.get
-        request = Request(
-            scope.method,
-            scope.path,
-            scope.query_string,
-            header("authorization"),
-            header("content-type"),
-            header("idempotency-key"),
-        )
+        headers = scope.headers
+        request = Request(scope.method, scope.path, scope.query_string, headers.get("authorization"))
+        if request.method not in _BODILESS:
+            request.content_type = _header(headers, "content-type")
+            request.idempotency_key = _header(headers, "idempotency-key")
         response = await self.answer(request, lambda: _collect(protocol, self._max_body_bytes))
         protocol.response_bytes(response.status, _fields(response), response.body)
 
@@ -219,6 +217,12 @@ async def _collect(chunks: AsyncIterator[bytes], limit: int) -> bytes:
     if length > limit:
         raise BodyTooLarge(f"The request body is over {limit} bytes.")
     return bytes(body)
+
+
+def _header(headers: Any, name: str) -> str | None:
+    """Return a header's text. granian gives None for one that is not ASCII, which is not the same as none."""
+    value: str | None = headers.get(name)
+    return _UNREADABLE if value is None and name in headers else value
 
 
 async def _guard(answering: Awaitable[Response], request_id: str) -> Response:

@@ -1,0 +1,229 @@
+"""Every answer is valid against the public API document, or its difference stands in the ledger."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import jsonschema
+import pytest
+import yaml
+from differences import UNLISTED_CODES, UNLISTED_STATUSES
+
+from support import IN_CI, REFERENCE, Server, client, grant
+from tenantry.app import public_operations
+from tenantry.core.db import Database
+
+DOCUMENT = REFERENCE / "workos-openapi.yaml"
+UNKNOWN = "org_01EHQMYV6MBK39QC5PZXHY59C3"
+FULL = {
+    "name": "Acme",
+    "allow_profiles_outside_organization": True,
+    "domains": ["legacy.com"],
+    "domain_data": [{"domain": "a.com", "state": "pending"}, {"domain": "b.com", "state": "verified"}],
+    "metadata": {"tier": "gold"},
+    "external_id": "17",
+}
+
+Json = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def document() -> Json:
+    if not DOCUMENT.exists():
+        reason = "NO PUBLIC DOCUMENT: put workos-openapi.yaml into ../shared/reference to check the contract"
+        if IN_CI:
+            pytest.fail(reason)
+        pytest.skip(reason)
+    loaded: Json = yaml.load(DOCUMENT.read_text("utf-8"), Loader=yaml.CSafeLoader)
+    return loaded
+
+
+@dataclass(frozen=True)
+class Clients:
+    """The callers whose answers are checked, each in an environment of its own."""
+
+    full: httpx.Client
+    reader: httpx.Client
+    exclusive: httpx.Client
+    nobody: httpx.Client
+
+
+@pytest.fixture
+def clients(server: Server, shared_database: Database) -> Iterator[Clients]:
+    with (
+        client(server.base_url, grant(shared_database).key) as full,
+        client(server.base_url, grant(shared_database, read_only=True).key) as reader,
+        client(server.base_url, grant(shared_database, exclusive_domains=True).key) as exclusive,
+        client(server.base_url, "sk_unknown") as nobody,
+    ):
+        yield Clients(full, reader, exclusive, nobody)
+
+
+Answers = Iterator[tuple[str, str, httpx.Response]]
+
+
+def list_answers(clients: Clients) -> Answers:
+    for number in range(3):
+        clients.full.post("/organizations", json=FULL | {"external_id": str(number)})
+    for query in ("", "?limit=1", "?order=desc&limit=1", "?domains=a.com", "?search=nothing"):
+        yield "GET", "/organizations", clients.full.get(f"/organizations{query}")
+    for query in ("?limit=abc", "?order=up", "?after=x", "?limit=0&before=y"):
+        yield "GET", "/organizations", clients.full.get(f"/organizations{query}")
+    yield "GET", "/organizations", clients.nobody.get("/organizations")
+
+
+def create_answers(clients: Clients) -> Answers:
+    path, full = "/organizations", clients.full
+    text, large = {"content-type": "text/plain"}, b'"' + b"a" * (1 << 20) + b'"'
+    yield "POST", path, full.post(path, json=FULL)
+    yield "POST", path, full.post(path, json={"name": "Acme"})
+    yield "POST", path, full.post(path, json={"name": "Acme", "external_id": "17"})
+    yield "POST", path, full.post(path, json={"name": "Acme", "metadata": {"k": 1}})
+    yield "POST", path, full.post(path, json={"name": 1, "domains": "x"})
+    yield "POST", path, full.post(path, content=b"{")
+    yield "POST", path, full.post(path, content=b"x", headers=text)
+    yield "POST", path, full.post(path, content=large)
+    clients.exclusive.post(path, json={"name": "Holder", "domains": ["a.com"]})
+    yield "POST", path, clients.exclusive.post(path, json={"name": "Other", "domains": ["a.com"]})
+    yield "POST", path, clients.reader.post(path, json={"name": "Acme"})
+    yield "POST", path, clients.nobody.post(path, json={"name": "Acme"})
+
+
+def get_answers(clients: Clients) -> Answers:
+    path, external = "/organizations/{id}", "/organizations/external_id/{external_id}"
+    made = clients.full.post("/organizations", json=FULL | {"external_id": "found"}).json()
+    yield "GET", path, clients.full.get(f"/organizations/{made['id']}")
+    yield "GET", path, clients.full.get(f"/organizations/{UNKNOWN}")
+    yield "GET", path, clients.nobody.get(f"/organizations/{UNKNOWN}")
+    yield "GET", external, clients.full.get("/organizations/external_id/found")
+    yield "GET", external, clients.full.get("/organizations/external_id/unknown")
+    yield "GET", external, clients.nobody.get("/organizations/external_id/unknown")
+
+
+def update_answers(clients: Clients) -> Answers:
+    template, full = "/organizations/{id}", clients.full
+    made, other = (full.post("/organizations", json=FULL | {"external_id": each}).json() for each in "ab")
+    path = f"/organizations/{made['id']}"
+    yield "PUT", template, full.put(path, json=FULL | {"stripe_customer_id": "cus_1"})
+    yield "PUT", template, full.put(path, json={})
+    yield "PUT", template, full.put(path, json={"external_id": "b"})
+    yield "PUT", template, full.put(f"/organizations/{other['id']}", json={"stripe_customer_id": "cus_1"})
+    yield "PUT", template, full.put(path, json={"metadata": {"k": "v" * 601}})
+    yield "PUT", template, full.put(path, json={"name": 1})
+    yield "PUT", template, full.put(path, content=b"{")
+    yield "PUT", template, full.put(path, content=b"x", headers={"content-type": "text/plain"})
+    yield "PUT", template, full.put(path, content=b'"' + b"a" * (1 << 20) + b'"')
+    yield "PUT", template, full.put(f"/organizations/{UNKNOWN}", json={})
+    clients.exclusive.post("/organizations", json={"name": "Holder", "domains": ["a.com"]})
+    free = clients.exclusive.post("/organizations", json={"name": "Other"}).json()
+    yield "PUT", template, clients.exclusive.put(f"/organizations/{free['id']}", json={"domains": ["a.com"]})
+    yield "PUT", template, clients.reader.put(path, json={})
+    yield "PUT", template, clients.nobody.put(path, json={})
+
+
+def delete_answers(clients: Clients) -> Answers:
+    template = "/organizations/{id}"
+    made = clients.full.post("/organizations", json=FULL | {"external_id": "deleted"}).json()
+    yield "DELETE", template, clients.reader.delete(f"/organizations/{made['id']}")
+    yield "DELETE", template, clients.nobody.delete(f"/organizations/{made['id']}")
+    yield "DELETE", template, clients.full.delete(f"/organizations/{made['id']}")
+    yield "DELETE", template, clients.full.delete(f"/organizations/{made['id']}")
+
+
+ANSWERS: tuple[Callable[[Clients], Answers], ...] = (
+    list_answers,
+    create_answers,
+    get_answers,
+    update_answers,
+    delete_answers,
+)
+
+
+@pytest.mark.parametrize("answers", ANSWERS, ids=lambda each: each.__name__)
+def test_every_answer_is_one_that_the_document_describes(
+    document: Json, clients: Clients, answers: Callable[[Clients], Answers]
+) -> None:
+    for method, path, answer in answers(clients):
+        problem = problem_of(document, method, path, answer)
+        assert problem is None, f"{method} {path} {answer.status_code}: {problem}: {answer.text}"
+
+
+def test_the_ledger_holds_nothing_that_is_not_needed(document: Json, clients: Clients) -> None:
+    statuses, codes = set(UNLISTED_STATUSES), set(UNLISTED_CODES)
+    for answers in ANSWERS:
+        for method, path, answer in answers(clients):
+            listed = document["paths"][path][method.lower()]["responses"]
+            if str(answer.status_code) not in listed:
+                statuses.discard((method, path, answer.status_code))
+            if answer.content and (code := answer.json().get("code")):
+                codes.discard((method, path, code))
+    assert (statuses, codes) == (set(), set())
+
+
+def problem_of(document: Json, method: str, path: str, answer: httpx.Response) -> str | None:
+    """Return what is wrong with an answer by the document and the ledger, or None."""
+    listed = document["paths"][path][method.lower()]["responses"]
+    status = str(answer.status_code)
+    if status not in listed:
+        return None if (method, path, answer.status_code) in UNLISTED_STATUSES else "status not listed"
+    content = listed[status].get("content")
+    if content is None:
+        return None if not answer.content else "a body where the document has none"
+    if answer.headers["content-type"].partition(";")[0] != "application/json":
+        return "not JSON"
+    body = answer.json()
+    if (method, path, body.get("code")) in UNLISTED_CODES:
+        return None
+    schema = {**content["application/json"]["schema"], "components": document["components"]}
+    errors = [error.message for error in jsonschema.Draft202012Validator(schema).iter_errors(body)]
+    return "; ".join(errors) or None
+
+
+def test_the_list_of_public_operations_is_the_documents(document: Json) -> None:
+    methods = ("get", "post", "put", "patch", "delete")
+    there = {
+        (method.upper(), path) for path, item in document["paths"].items() for method in methods if method in item
+    }
+    assert set(public_operations()) == there
+    assert len(public_operations()) == 212
+
+
+def test_events_are_valid_against_the_document(
+    document: Json, clients: Clients, server: Server, shared_database: Database
+) -> None:
+    made = clients.full.post("/organizations", json=FULL).json()
+    wanted = [{"domain": "a.com", "state": "verified"}, {"domain": "new.com", "state": "pending"}]
+    clients.full.put(f"/organizations/{made['id']}", json={"domain_data": wanted, "name": "New"})
+    clients.full.delete(f"/organizations/{made['id']}")
+    schemas = event_schemas(document)
+    seen = set()
+    for event in events_since(shared_database, made["id"]):
+        schema = {**schemas[event["event"]], "components": document["components"]}
+        errors = [error.message for error in jsonschema.Draft202012Validator(schema).iter_errors(event)]
+        assert errors == [], event
+        seen.add(event["event"])
+    assert seen == {
+        "organization.created",
+        "organization.updated",
+        "organization.deleted",
+        "organization_domain.created",
+        "organization_domain.verified",
+        "organization_domain.deleted",
+    }
+
+
+def event_schemas(document: Json) -> dict[str, Json]:
+    """Return the document's schema of each event, by the event's name."""
+    parts = document["components"]["schemas"]["EventSchema"]["allOf"]
+    variants = [schema for part in parts for schema in part.get("oneOf", part.get("anyOf", ()))]
+    return {schema["properties"]["event"]["const"]: schema for schema in variants}
+
+
+def events_since(database: Database, organization_id: str) -> list[Json]:
+    rows = database.read(
+        lambda tx: tx.all(
+            "SELECT wire FROM events WHERE organization_id = :id ORDER BY position", id=organization_id
+        )
+    )
+    return [yaml.load(row[0], Loader=yaml.CSafeLoader) for row in rows]
