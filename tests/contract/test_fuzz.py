@@ -1,5 +1,7 @@
 """Requests made up from our own OpenAPI document: no 5xx, no answer that the document does not describe."""
 
+from typing import Any
+
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
@@ -29,6 +31,6 @@ def fuzzed_key(shared_database: Database) -> str:
 
 @schema.parametrize()
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-def test_every_operation_stands_made_up_requests(case: schemathesis.Case, server: Server, fuzzed_key: str) -> None:
+def test_every_operation_stands_made_up_requests(case: schemathesis.Case[Any], server: Server, fuzzed_key: str) -> None:
     headers = {"authorization": f"Bearer {fuzzed_key}"}
     case.call_and_validate(base_url=server.base_url, headers=headers, checks=CHECKS)

@@ -56,7 +56,7 @@ def decode_body(endpoint: Endpoint, request: Request) -> Any:
         raise MalformedBody("The request body is nested too deeply.") from error
 
 
-def _what_is_wrong(body: bytes, error: ValueError) -> str:
+def _what_is_wrong(body: bytes, error: Exception) -> str:
     if b"\\ud" in body.lower() and "truncated" in str(error):
         return "The request body is not valid JSON: a string holds half of a surrogate pair."
     return f"The request body is not valid JSON: {error}."
