@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import jinja2
+from markupsafe import Markup, escape
 
 Json = dict[str, Any]
 
@@ -25,6 +26,14 @@ _CODE = re.compile(r"`([^`]+)`")
 _templates = jinja2.Environment(
     loader=jinja2.PackageLoader("tenantry.core"), autoescape=True, trim_blocks=True, lstrip_blocks=True
 )
+
+
+def coded(text: str) -> Markup:
+    """Return `text` as HTML in which what stands between backticks is code."""
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 (escaped above)
+
+
+_templates.filters["coded"] = coded
 
 
 def page(document: Json) -> bytes:
@@ -80,7 +89,7 @@ def _operations(document: Json, tag: str, everywhere: Json) -> Iterator[Json]:
             "parameters": [_field(schemas, **_parameter(parameter)) for parameter in operation["parameters"]],
             "body": body,
             "curl": curl(method, path, body and _example(schemas, schemas[body["name"]])),
-            "success": [_success(status, answer) for status, answer in own.items() if status < "300"],
+            "successes": [_success(status, answer) for status, answer in own.items() if status < "300"],
             "failures": _failures({status: answer for status, answer in own.items() if status >= "300"}),
         }
 
