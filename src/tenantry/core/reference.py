@@ -189,7 +189,7 @@ def _field(schemas: Json, *, name: str, schema: Json, required: bool, place: str
     target = _referred(schema)
     return {
         "name": name,
-        "note": " ".join(filter(None, [place, "required" if required else ""])),
+        "note": ", ".join(filter(None, [place, "required" if required else ""])),
         "type": describe(schemas, schema),
         "link": target if target and _is_shown(schemas.get(target, {})) else None,
         "limits": limits(schema),
