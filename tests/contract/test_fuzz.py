@@ -20,6 +20,8 @@ from tenantry.core.db import Database
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
+Case = schemathesis.Case[Any]
+
 schema = schemathesis.openapi.from_dict(openapi.document(RESOURCES, __version__))
 
 
@@ -31,6 +33,6 @@ def fuzzed_key(shared_database: Database) -> str:
 
 @schema.parametrize()
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-def test_every_operation_stands_made_up_requests(case: schemathesis.Case[Any], server: Server, fuzzed_key: str) -> None:
+def test_every_operation_stands_made_up_requests(case: Case, server: Server, fuzzed_key: str) -> None:
     headers = {"authorization": f"Bearer {fuzzed_key}"}
     case.call_and_validate(base_url=server.base_url, headers=headers, checks=CHECKS)

@@ -1,6 +1,7 @@
 """Names and values as they stand in a query string or a form body."""
 
 import re
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -30,10 +31,15 @@ def listed(given: list[tuple[str, str]], name: str) -> list[str]:
     `a,b`; `name=a&name=b`; `name[]=a&name[]=b`; `name[0]=a&name[1]=b`; and mixes of
     them (wire.md section 2.3). Items are trimmed, empty ones dropped.
     """
-    spelling = re.compile(rf"{re.escape(name)}(\[\d*\])?\Z")
+    spelling = _spelling(name)
     values = [value for key, value in given if spelling.match(key)]
     items = [item.strip() for value in values for item in value.split(",")]
     return [item for item in items if item]
+
+
+@lru_cache(maxsize=256)
+def _spelling(name: str) -> re.Pattern[str]:
+    return re.compile(rf"{re.escape(name)}(\[\d*\])?\Z")
 
 
 def nested(given: list[tuple[str, str]]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ A request is matched, decoded, authenticated, run in one transaction, encoded, l
 Handlers are plain functions; only this file knows the event loop.
 """
 
-import os
+import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Any, TypeAlias
@@ -30,6 +30,8 @@ OpenPage: TypeAlias = Callable[[], Awaitable[Response]]
 _MOST_DROPPED = 16
 _BODILESS = frozenset({"GET", "HEAD"})
 _UNREADABLE = "\ufffd"
+_UUID_MASK = ~(0xF000 << 64 | 0xC000 << 48)
+_UUID_VERSION_4 = 0x4000 << 64 | 0x8000 << 48
 _RECORDED_FAILURES = frozenset({400, 404, 409, 422})
 
 log = structlog.get_logger("tenantry.http")
@@ -97,7 +99,12 @@ class Api:
             duration_ms=round((time.perf_counter() - started) * 1000, 2),
             key=exchange.caller.key_name if exchange.caller else None,
         )
-        return msgspec.structs.replace(response, headers=(("x-request-id", request_id), *response.headers))
+        return Response(
+            response.status,
+            response.body,
+            response.content_type,
+            (("x-request-id", request_id), *response.headers),
+        )
 
     async def _operate(
         self,
@@ -259,8 +266,6 @@ def _fields(response: Response) -> list[tuple[str, str]]:
 
 def _request_id() -> str:
     """Return a lower-case UUID, version 4 (wire.md section 1.9)."""
-    digits = bytearray(os.urandom(16))
-    digits[6] = digits[6] & 0x0F | 0x40
-    digits[8] = digits[8] & 0x3F | 0x80
-    text = digits.hex()
+    bits = random.getrandbits(128) & _UUID_MASK | _UUID_VERSION_4
+    text = f"{bits:032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

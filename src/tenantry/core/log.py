@@ -1,7 +1,8 @@
 """Where log lines go and how they look."""
 
+import asyncio
 import sys
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 import structlog
@@ -23,10 +24,35 @@ def configure(*, readable: bool) -> None:
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(serializer=_serialize),
         ],
-        logger_factory=structlog.BytesLoggerFactory(),
+        logger_factory=lambda *_: _LineWriter(sys.stdout.buffer),
         wrapper_class=structlog.make_filtering_bound_logger(0),
         cache_logger_on_first_use=True,
     )
+
+
+class _LineWriter:
+    """Writes lines; on the event loop all those of one turn with one call to the system."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._waiting: list[bytes] = []
+
+    def msg(self, line: bytes) -> None:
+        if not self._waiting:
+            try:
+                asyncio.get_running_loop().call_soon(self._write)
+            except RuntimeError:  # no loop runs in this thread
+                self._file.write(line + b"\n")
+                self._file.flush()
+                return
+        self._waiting.append(line)
+
+    debug = info = warning = error = critical = msg
+
+    def _write(self) -> None:
+        lines, self._waiting = self._waiting, []
+        self._file.write(b"\n".join(lines) + b"\n")
+        self._file.flush()
 
 
 def _serialize(event: object, **_: object) -> bytes:

@@ -3,6 +3,7 @@
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, LiteralString, TypeVar
 
 from tenantry.core.clock import Clock, timestamp
@@ -11,8 +12,6 @@ from tenantry.core.ids import IdSource
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
-
-_LIST_PARAMETER = re.compile(r"\bIN :(\w+)")
 
 
 class World:
@@ -105,15 +104,21 @@ class Database(ABC):
 
 def expand_lists(sql: LiteralString, parameters: dict[str, object]) -> tuple[str, dict[str, object]]:
     """Replace each `IN :name` by one placeholder an item: `IN (:name_0, :name_1)`."""
-    expanded = dict(parameters)
+    expanded: dict[str, object] = {}
+    lengths: list[tuple[str, int]] = []
+    for name, value in parameters.items():
+        if isinstance(value, list):
+            assert value, f"IN :{name} needs a list with items"
+            lengths.append((name, len(value)))
+            expanded.update((f"{name}_{index}", item) for index, item in enumerate(value))
+        else:
+            expanded[name] = value
+    return _with_placeholders(sql, tuple(lengths)), expanded
 
-    def placeholders(match: re.Match[str]) -> str:
-        name = match[1]
-        items = expanded.pop(name)
-        assert isinstance(items, list)
-        assert items, f"IN :{name} needs a list with items"
-        names = [f"{name}_{index}" for index in range(len(items))]
-        expanded.update(zip(names, items, strict=True))
-        return "IN (" + ", ".join(f":{each}" for each in names) + ")"
 
-    return _LIST_PARAMETER.sub(placeholders, sql), expanded
+@lru_cache(maxsize=1024)
+def _with_placeholders(sql: str, lengths: tuple[tuple[str, int], ...]) -> str:
+    for name, length in lengths:
+        items = ", ".join(f":{name}_{index}" for index in range(length))
+        sql = re.sub(rf"\bIN :{name}\b", f"IN ({items})", sql)
+    return sql
