@@ -17,7 +17,9 @@ _SECONDS = 30
 @pytest.fixture
 def tenantry(tmp_path: Path) -> Tenantry:
     """Runs `tenantry` with arguments, in an empty folder; keywords are environment variables."""
-    plain = {name: value for name, value in os.environ.items() if not name.startswith("TENANTRY_")}
+    plain = {
+        name: value for name, value in os.environ.items() if not name.startswith("TENANTRY_") and name != "COLUMNS"
+    }
 
     def run(*arguments: str, **variables: str) -> Done:
         return subprocess.run(
