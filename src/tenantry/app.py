@@ -10,10 +10,11 @@ from tenantry.core.errors import ApiError, NotImplementedHere
 from tenantry.core.http import Api, OpenPage
 from tenantry.core.throttle import Throttle
 from tenantry.environments.service import KeyUses
+from tenantry.events.api import RESOURCE as EVENTS
 from tenantry.organizations.api import RESOURCE as ORGANIZATIONS
 from tenantry.settings import Settings
 
-RESOURCES = (ORGANIZATIONS,)
+RESOURCES = (ORGANIZATIONS, EVENTS)
 
 
 class NotReady(ApiError):

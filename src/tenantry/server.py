@@ -82,7 +82,7 @@ async def _serve_until_stopped(settings: Settings) -> None:
         websockets=False,
         log_enabled=False,
     )
-    worker = Worker(database, uses)
+    worker = Worker(database, uses, settings.event_retention_days)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, server.stop)

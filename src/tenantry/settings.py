@@ -42,6 +42,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         Meta(ge=0, description="Requests a minute that one key may make of one server process; 0 for no limit."),
     ] = 0
+    event_retention_days: Annotated[
+        int, Meta(ge=1, le=3650, description="Days for which events are kept; older ones are deleted.")
+    ] = 90
     log_format: Annotated[
         LogFormat,
         Meta(description="json, console (readable), or auto: console in a terminal, json elsewhere."),

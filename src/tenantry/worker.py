@@ -10,6 +10,7 @@ from tenantry.core import idempotency
 from tenantry.core.db import Database
 from tenantry.environments import service as environments
 from tenantry.environments.service import KeyUses
+from tenantry.events import service as events
 
 log = structlog.get_logger("tenantry.worker")
 
@@ -22,9 +23,10 @@ Chore = Callable[[], Awaitable[None]]
 class Worker:
     """Runs chores at intervals until it is stopped."""
 
-    def __init__(self, database: Database, uses: KeyUses) -> None:
+    def __init__(self, database: Database, uses: KeyUses, event_retention_days: int) -> None:
         self._database = database
         self._uses = uses
+        self._event_retention_days = event_retention_days
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -47,6 +49,8 @@ class Worker:
 
     async def _prune(self) -> None:
         while await self._database.write_soon(idempotency.prune):
+            pass
+        while await self._database.write_soon(lambda tx: events.prune(tx, self._event_retention_days)):
             pass
 
 

@@ -23,6 +23,14 @@ def id_pattern(prefix: str) -> re.Pattern[str]:
     return re.compile(rf"{prefix}_{_ULID}\Z")
 
 
+def time_of(identity: str) -> int:
+    """Return the milliseconds since the epoch that a well-formed id carries."""
+    milliseconds = 0
+    for character in identity[-26:-16]:
+        milliseconds = milliseconds * 32 + _ALPHABET.index(character)
+    return milliseconds
+
+
 class IdSource:
     """Makes ids that sort in the order in which they were made in this process.
 

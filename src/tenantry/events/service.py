@@ -1,15 +1,38 @@
-"""The record of every change, written in the transaction that makes it."""
+"""The record of every change, written in the transaction that makes it, and its feed."""
 
+import re
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
 from tenantry.core.caller import Caller
+from tenantry.core.clock import timestamp
 from tenantry.core.db import Transaction
+from tenantry.core.errors import ApiError, FieldError, ValidationFailed
+from tenantry.core.ids import id_pattern, time_of, ulid
 from tenantry.events import store
-from tenantry.events.wire import Actor, Context, Event
+from tenantry.events.names import known_names
+from tenantry.events.store import START, EventFilter, Place
+from tenantry.events.wire import Actor, Context, Event, EventCursor, EventPage, ListEvents
+
+PREFIX = "event"
+
+_PRUNED_AT_ONCE = 1000
+# Events carry the time at which their transaction began, and no transaction lasts longer.
+_LONGEST_TRANSACTION_MILLISECONDS = 15 * 60 * 1000
+_ISO_UTC = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,9})?)?)?Z?\Z", re.ASCII)
+_ID = id_pattern(PREFIX)
 
 _encode = msgspec.json.Encoder().encode
+
+
+class EventNamesMissing(ApiError):
+    """The list was asked for without saying which events: 400 (wire.md section 5.1)."""
+
+    status = 400
+    code = "invalid_events_request"
+    message = "One or more event names (e.g. dsync.user.created) must be provided using the events parameter."
 
 
 def record(
@@ -25,7 +48,7 @@ def record(
 
     `previous` holds the old values of the attributes that an update changed.
     """
-    event_id = tx.new_id("event")
+    event_id = tx.new_id(PREFIX)
     actor = Actor(id=caller.key_id, source="api", name=caller.key_name)
     context = Context(actor=actor, previous_attributes=previous)
     wire = _encode(Event(id=event_id, event=event, data=data, created_at=tx.now, context=context))
@@ -38,3 +61,79 @@ def record(
         created_at=tx.now,
         wire=wire,
     )
+
+
+def list_page(tx: Transaction, caller: Caller, query: ListEvents) -> EventPage:
+    """Return the events that follow `query.after`, oldest first.
+
+    Whoever pages on with `list_metadata.after`, and then with the last id seen, sees
+    every committed event once, in one order, whatever is written meanwhile. Raises
+    EventNamesMissing, ValidationFailed.
+    """
+    chosen = _filter(query)
+    start = _start(tx, caller, query, chosen)
+    rows = store.select_page(tx, caller.environment_id, chosen, start, query.limit + 1)
+    shown = rows[: query.limit]
+    after = shown[-1][0] if len(rows) > query.limit else None
+    return EventPage([msgspec.Raw(wire) for _, wire in shown], EventCursor(after))
+
+
+def _filter(query: ListEvents) -> EventFilter:
+    if not query.events:
+        raise EventNamesMissing
+    errors = [
+        FieldError("events", f"each value in events must be the name of an event; '{name}' is not")
+        for name in query.events
+        if name not in known_names()
+    ]
+    earliest = _time("range_start", query.range_start, errors)
+    latest = _time("range_end", query.range_end, errors)
+    if query.after is not None and not _ID.match(query.after):
+        errors.append(FieldError("after", f"after must be an id that begins with {PREFIX}_"))
+    if query.after is not None and query.range_start is not None:
+        errors.append(FieldError("range_start", "range_start must not be given together with after"))
+    if errors:
+        raise ValidationFailed(errors)
+    names = list(dict.fromkeys(query.events))
+    return EventFilter(names=names, organization_id=query.organization_id, earliest=earliest, latest=latest)
+
+
+def _time(field: str, text: str | None, errors: list[FieldError]) -> str | None:
+    """Return an ISO 8601 time in UTC as timestamps are kept. Offsets are refused (wire.md section 5.1)."""
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text.removesuffix("Z")) if _ISO_UTC.match(text) else None
+    except ValueError:
+        moment = None
+    if moment is None:
+        errors.append(FieldError(field, f"{field} must be an ISO 8601 time in UTC, as 2026-01-15T12:00:00Z"))
+        return None
+    return timestamp(int(moment.replace(tzinfo=UTC).timestamp() * 1000))
+
+
+def _start(tx: Transaction, caller: Caller, query: ListEvents, chosen: EventFilter) -> Place:
+    """Return the place past which the page begins."""
+    if query.after is not None:
+        place = store.select_place(tx, caller.environment_id, query.after)
+        return place or _start_at(tx, caller, time_of(query.after))
+    if chosen.earliest is not None:
+        return _start_at(tx, caller, _milliseconds(chosen.earliest))
+    return START
+
+
+def _start_at(tx: Transaction, caller: Caller, milliseconds: int) -> Place:
+    """Return a place before every event of that time or later, found by id without looking at those before."""
+    lowest = max(0, milliseconds - _LONGEST_TRANSACTION_MILLISECONDS)
+    first = store.select_place_from_id(tx, caller.environment_id, f"{PREFIX}_{ulid(lowest, 0)}")
+    return START if first is None else Place(first.transaction_id, first.position - 1)
+
+
+def _milliseconds(text: str) -> int:
+    return int(datetime.fromisoformat(text).timestamp() * 1000)
+
+
+def prune(tx: Transaction, retention_days: int) -> int:
+    """Delete up to a thousand events older than the retention; return how many."""
+    oldest_kept = timestamp(tx.milliseconds - retention_days * 24 * 60 * 60 * 1000)
+    return store.delete_oldest(tx, oldest_kept, _PRUNED_AT_ONCE)

@@ -1,6 +1,37 @@
 """Rows of events."""
 
+from typing import Any, LiteralString
+
+import msgspec
+
 from tenantry.core.db import Transaction
+
+# A transaction that is still under way may yet show events before those of a later one
+# that is committed already; so nothing is served past the oldest one under way.
+_SETTLED: dict[str, LiteralString] = {
+    "sqlite": "",
+    "postgres": " AND transaction_id < pg_snapshot_xmin(pg_current_snapshot())::text::bigint",
+}
+
+
+class Place(msgspec.Struct, frozen=True):
+    """A place in the order of events; every event stands at one of its own."""
+
+    transaction_id: int
+    position: int
+
+
+START = Place(-1, -1)
+"""The place before all events."""
+
+
+class EventFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which events a page holds: any of `names`, of the organization, within the times, both included."""
+
+    names: list[str]
+    organization_id: str | None
+    earliest: str | None
+    latest: str | None
 
 
 def insert(
@@ -13,7 +44,7 @@ def insert(
     created_at: str,
     wire: bytes,
 ) -> None:
-    """Add one event; its position follows those of all events committed before."""
+    """Add one event; its place follows those of all events that were served before."""
     tx.run(
         "INSERT INTO events (environment_id, id, event, organization_id, created_at, wire)"
         " VALUES (:environment_id, :id, :event, :organization_id, :created_at, :wire)",
@@ -23,4 +54,74 @@ def insert(
         organization_id=organization_id,
         created_at=created_at,
         wire=wire,
+    )
+
+
+def select_place(tx: Transaction, environment_id: str, event_id: str) -> Place | None:
+    """Return where an event stands."""
+    row = tx.one(
+        "SELECT transaction_id, position FROM events WHERE environment_id = :environment_id AND id = :id",
+        environment_id=environment_id,
+        id=event_id,
+    )
+    return Place(*row) if row else None
+
+
+def select_place_from_id(tx: Transaction, environment_id: str, event_id: str) -> Place | None:
+    """Return where the first event stands whose id is at or after `event_id`, which need not exist."""
+    row = tx.one(
+        "SELECT transaction_id, position FROM events WHERE environment_id = :environment_id AND id >= :id"
+        " ORDER BY id LIMIT 1",
+        environment_id=environment_id,
+        id=event_id,
+    )
+    return Place(*row) if row else None
+
+
+def select_page(
+    tx: Transaction, environment_id: str, chosen: EventFilter, after: Place, most: int
+) -> list[tuple[str, bytes]]:
+    """Return id and JSON of the first `most` matching events past `after`, in order.
+
+    Each name is a range of an index of its own, so that rare events are found as fast
+    as frequent ones; the ranges are then merged.
+    """
+    parameters: dict[str, Any] = {
+        "environment_id": environment_id,
+        "transaction_id": after.transaction_id,
+        "position": after.position,
+        "most": most,
+    }
+    parameters |= {f"name_{index}": name for index, name in enumerate(chosen.names)}
+    for name in ("organization_id", "earliest", "latest"):
+        if (value := getattr(chosen, name)) is not None:
+            parameters[name] = value
+    ranges = [_range(f"name_{index}", _SETTLED[tx.engine], chosen) for index in range(len(chosen.names))]
+    sql: Any = " UNION ALL ".join(ranges) + " ORDER BY transaction_id, position LIMIT :most"
+    return [(row[0], row[1]) for row in tx.all(sql, **parameters)]
+
+
+def _range(name: str, settled: str, chosen: EventFilter) -> str:
+    sql = (
+        "SELECT id, wire, transaction_id, position FROM (SELECT id, wire, transaction_id, position FROM events"
+        f" WHERE environment_id = :environment_id AND event = :{name}"
+        " AND (transaction_id, position) > (:transaction_id, :position)" + settled
+    )
+    if chosen.organization_id is not None:
+        sql += " AND organization_id = :organization_id"
+    if chosen.earliest is not None:
+        sql += " AND created_at >= :earliest"
+    if chosen.latest is not None:
+        sql += " AND created_at <= :latest"
+    return f"{sql} ORDER BY transaction_id, position LIMIT :most) AS {name}"
+
+
+def delete_oldest(tx: Transaction, created_before: str, most: int) -> int:
+    """Delete up to `most` of the oldest events, if created before that time; return how many."""
+    return tx.run(
+        "DELETE FROM events WHERE position IN ("
+        " SELECT position FROM (SELECT position, created_at FROM events ORDER BY position LIMIT :most) AS oldest"
+        " WHERE created_at < :created_before)",
+        created_before=created_before,
+        most=most,
     )

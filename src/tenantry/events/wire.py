@@ -1,8 +1,11 @@
-"""Events as they cross the network (wire.md section 5.2)."""
+"""Events as they cross the network (wire.md sections 5.1 and 5.2)."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
+
+_MOST_NAMES = 200
 
 
 class Actor(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,3 +31,34 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="object", tag="
     data: Any
     created_at: str
     context: Context
+
+
+class ListEvents(msgspec.Struct, frozen=True, kw_only=True):
+    """The query of the events list. Its order is always oldest first: `order` and `before` are ignored."""
+
+    events: Annotated[list[str], Meta(max_length=_MOST_NAMES)] = msgspec.field(default_factory=list)
+    after: str | None = None
+    limit: Annotated[int, Meta(ge=1, le=100)] = 10
+    range_start: str | None = None
+    range_end: str | None = None
+    organization_id: str | None = None
+
+
+class EventCursor(msgspec.Struct, frozen=True):
+    """Where the list goes on; None at its end."""
+
+    after: str | None
+
+
+class EventList(msgspec.Struct, frozen=True, tag_field="object", tag="list"):
+    """A page of events."""
+
+    data: list[Event]
+    list_metadata: EventCursor
+
+
+class EventPage(msgspec.Struct, frozen=True, tag_field="object", tag="list"):
+    """A page of events whose JSON is ready."""
+
+    data: list[msgspec.Raw]
+    list_metadata: EventCursor

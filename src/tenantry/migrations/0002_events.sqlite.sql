@@ -1,6 +1,9 @@
--- position counts up in the order of commits: one writer, one transaction at a time.
+-- Events are read in the order (transaction_id, position). One writer commits one
+-- transaction after the other here, so position alone is that order and
+-- transaction_id is always 0; PostgreSQL needs both.
 CREATE TABLE events (
     position INTEGER PRIMARY KEY AUTOINCREMENT,
+    transaction_id INTEGER NOT NULL DEFAULT 0,
     environment_id TEXT NOT NULL REFERENCES environments (id),
     id TEXT NOT NULL,
     event TEXT NOT NULL,
@@ -10,3 +13,5 @@ CREATE TABLE events (
 );
 
 CREATE UNIQUE INDEX events_by_id ON events (environment_id, id);
+CREATE INDEX events_by_name ON events (environment_id, event, transaction_id, position);
+CREATE INDEX events_of_organization ON events (environment_id, organization_id, event, transaction_id, position);

@@ -4,7 +4,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, LiteralString, TypeVar
+from typing import Any, ClassVar, LiteralString, TypeVar
 
 from tenantry.core.clock import Clock, timestamp
 from tenantry.core.entropy import Entropy, alphanumeric
@@ -28,7 +28,10 @@ class Transaction(ABC):
 
     Statements name their parameters `:name`. A list given to `IN :name` stands for
     its items; it must not be empty. Rows are tuples, in the order of the columns.
+    `engine` is for the few statements that must differ.
     """
+
+    engine: ClassVar[str]
 
     def __init__(self, world: World) -> None:
         self._world = world

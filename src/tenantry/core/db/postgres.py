@@ -36,6 +36,8 @@ def _translate(sql: str) -> str:
 class PostgresTransaction(Transaction):
     """A transaction on one PostgreSQL connection."""
 
+    engine = "postgres"
+
     def __init__(self, connection: psycopg.Connection[Row], world: World) -> None:
         super().__init__(world)
         self._cursor = connection.cursor(binary=True)

@@ -26,6 +26,8 @@ _READER_PRAGMAS = ("PRAGMA query_only = ON", "PRAGMA cache_size = -8000")
 class SqliteTransaction(Transaction):
     """A transaction on one SQLite connection."""
 
+    engine = "sqlite"
+
     def __init__(self, connection: sqlite3.Connection, world: World) -> None:
         super().__init__(world)
         self._connection = connection
