@@ -1,0 +1,140 @@
+"""Measures one operation of any server that speaks the wire, with wrk."""
+
+import shutil
+import statistics
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+from random import Random
+
+import httpx
+import msgspec
+
+from bench.operations import Loaded, Operation, Request
+
+_SCRIPT = Path(__file__).parent / "wrk" / "replay.lua"
+_PREPARED_PER_SECOND = 20_000
+_ANSWER_SECONDS = 30
+_GRACE_SECONDS = 30
+_SHOWN_CHARACTERS = 300
+
+
+class MeasurementFailed(Exception):
+    """What was measured is not the operation: wrong answers, broken connections, too few requests."""
+
+
+class WrkMissing(Exception):
+    """The load client is not there."""
+
+    def __init__(self) -> None:
+        super().__init__("The benchmark needs wrk. Install it: apt-get install wrk")
+
+
+class Figures(msgspec.Struct, frozen=True):
+    """Answers a second, and how many milliseconds half and 99 in 100 of them took."""
+
+    rate: float
+    p50_ms: float
+    p99_ms: float
+
+
+class _Run(msgspec.Struct, frozen=True):
+    """What the script prints at its end."""
+
+    requests: int
+    seconds: float
+    p50_ms: float
+    p99_ms: float
+    refused: int
+    broken: int
+    timed_out: int
+
+
+class Target(msgspec.Struct, frozen=True):
+    """A server, a key, and what was loaded there."""
+
+    base_url: str
+    key: str
+    loaded: Loaded
+
+
+def wrk() -> str:
+    """Return the path of wrk. Raises WrkMissing."""
+    path = shutil.which("wrk")
+    if path is None:
+        raise WrkMissing
+    return path
+
+
+def measure(
+    target: Target,
+    operation: Operation,
+    connections: int,
+    seconds: int,
+    repeats: int,
+    folder: Path,
+    random: Random,
+) -> Figures:
+    """Return the medians of `repeats` runs. Raises MeasurementFailed."""
+    runs = []
+    for _ in range(repeats):
+        _check(target, operation, random)
+        runs.append(_run(target, operation, connections, seconds, folder / "requests.tsv", random))
+        # An answer to one more says that those which wrk left behind are done with.
+        _check(target, operation, random)
+    return Figures(
+        statistics.median(run.requests / run.seconds for run in runs),
+        statistics.median(run.p50_ms for run in runs),
+        statistics.median(run.p99_ms for run in runs),
+    )
+
+
+def _check(target: Target, operation: Operation, random: Random) -> None:
+    """Send one request and look at its answer."""
+    request = operation.request(target.loaded, random)
+    headers = {"authorization": f"Bearer {target.key}"}
+    if request.body:
+        headers["content-type"] = "application/json"
+    url = target.base_url + request.path
+    answer = httpx.request(
+        request.method, url, content=request.body or None, headers=headers, timeout=_ANSWER_SECONDS
+    )
+    told = f"{operation.name}: {request.method} {request.path} gave {answer.status_code}"
+    if not answer.is_success:
+        raise MeasurementFailed(f"{told}: {answer.text[:_SHOWN_CHARACTERS]}")
+    if operation.fewest and len(answer.json()["data"]) < operation.fewest:
+        raise MeasurementFailed(f"{told} with fewer than {operation.fewest} organizations.")
+
+
+def _run(
+    target: Target, operation: Operation, connections: int, seconds: int, requests: Path, random: Random
+) -> _Run:
+    prepared = seconds * _PREPARED_PER_SECOND
+    _write(requests, (operation.request(target.loaded, random) for _ in range(prepared)))
+    line = [wrk(), "--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s"]
+    line += ["--timeout", f"{_ANSWER_SECONDS}s", "--header", f"Authorization: Bearer {target.key}"]
+    line += ["--script", str(_SCRIPT), target.base_url, "--", str(requests)]
+    done = subprocess.run(line, capture_output=True, timeout=seconds + _GRACE_SECONDS, check=False)
+    if done.returncode != 0:
+        raise MeasurementFailed(f"{operation.name}: wrk ended with {done.returncode}: {done.stderr.decode()}")
+    run = msgspec.json.decode(done.stdout.splitlines()[-1], type=_Run)
+    _accept(run, operation, connections, prepared)
+    return run
+
+
+def _write(file: Path, requests: Iterable[Request]) -> None:
+    with file.open("wb") as lines:
+        for request in requests:
+            lines.write(b"%s\t%s\t%s\n" % (request.method.encode(), request.path.encode(), request.body))
+
+
+def _accept(run: _Run, operation: Operation, connections: int, prepared: int) -> None:
+    told = f"{operation.name}, {connections} clients, {run.requests} answers"
+    if run.refused or run.broken or run.timed_out:
+        raise MeasurementFailed(
+            f"{told}: {run.refused} were errors, {run.broken} connections broke, {run.timed_out} had no answer."
+        )
+    if run.requests == 0:
+        raise MeasurementFailed(f"{told}: measure for more seconds.")
+    if operation.writes and run.requests > prepared:
+        raise MeasurementFailed(f"{told}: only {prepared} different requests were prepared.")

@@ -1,0 +1,108 @@
+"""What is measured: each operation as a way to make one request after the other, never twice the same row."""
+
+from collections.abc import Callable
+from random import Random
+from typing import NamedTuple
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from bench import generate
+
+_FAR = 1 << 40
+
+
+class Loaded(NamedTuple):
+    """What is on the server: organizations of the generator, with the ids that they were given, by index."""
+
+    seed: int
+    ids: list[str]
+
+    def any_id(self, random: Random) -> str:
+        """Return the id of one of them."""
+        return self.ids[random.randrange(len(self.ids))]
+
+    def any(self, random: Random) -> generate.Organization:
+        """Return one of them as it was created."""
+        return generate.organization(self.seed, random.randrange(len(self.ids)))
+
+
+class Request(NamedTuple):
+    """One request."""
+
+    method: str
+    path: str
+    body: bytes = b""
+
+
+class Operation(NamedTuple):
+    """An operation. A list's answer must hold `fewest` objects, or the server did not do the work."""
+
+    name: str
+    request: Callable[[Loaded, Random], Request]
+    fewest: int = 0
+    writes: bool = False
+
+
+def _listing(**query: str) -> Request:
+    return Request("GET", f"/organizations?{urlencode(query | {'order': 'desc'})}")
+
+
+def _health(_loaded: Loaded, _random: Random) -> Request:
+    return Request("GET", "/health")
+
+
+def _get(loaded: Loaded, random: Random) -> Request:
+    return Request("GET", f"/organizations/{loaded.any_id(random)}")
+
+
+def _get_by_external_id(loaded: Loaded, random: Random) -> Request:
+    external_id = generate.external_id(loaded.seed, random.randrange(len(loaded.ids)))
+    return Request("GET", f"/organizations/external_id/{quote(external_id)}")
+
+
+def _first_page(_loaded: Loaded, _random: Random) -> Request:
+    return _listing(limit="10")
+
+
+def _page_after(loaded: Loaded, random: Random) -> Request:
+    return _listing(limit="10", after=loaded.any_id(random))
+
+
+def _filter(loaded: Loaded, random: Random) -> Request:
+    return _listing(domains=random.choice(loaded.any(random).domain_data).domain)
+
+
+def _search_word(loaded: Loaded, random: Random) -> Request:
+    return _listing(search=random.choice(loaded.any(random).name.split()[:3]))
+
+
+def _search_name(loaded: Loaded, random: Random) -> Request:
+    return _listing(search=loaded.any(random).name)
+
+
+def _create(loaded: Loaded, random: Random) -> Request:
+    made = generate.organization(loaded.seed, _FAR + random.randrange(_FAR))
+    domains = [generate.DomainData(made.domain_data[0].domain, "pending")]
+    body = msgspec.structs.replace(made, domain_data=domains, external_id=None)
+    return Request("POST", "/organizations", msgspec.json.encode(body))
+
+
+def _update(loaded: Loaded, random: Random) -> Request:
+    # A value that was never there: an update that changes nothing writes nothing.
+    body = {"metadata": {"reviewed": f"{random.getrandbits(64):016x}"}}
+    return Request("PUT", f"/organizations/{loaded.any_id(random)}", msgspec.json.encode(body))
+
+
+OPERATIONS = (
+    Operation("constant answer (`/health`)", _health),
+    Operation("get", _get),
+    Operation("get by external id", _get_by_external_id),
+    Operation("list of ten, first page", _first_page, fewest=10),
+    Operation("list of ten, after any id", _page_after),
+    Operation("filter by one domain", _filter, fewest=1),
+    Operation("search, a word of many names", _search_word, fewest=1),
+    Operation("search, a whole name", _search_name, fewest=1),
+    Operation("create", _create, writes=True),
+    Operation("update", _update, writes=True),
+)

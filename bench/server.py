@@ -1,0 +1,163 @@
+"""A `tenantry serve` process on a fresh database, set up by the commands that a user types."""
+
+import contextlib
+import http.client
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+
+POSTGRES = os.environ.get("TENANTRY_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/postgres")
+_TENANTRY = str(Path(sys.executable).with_name("tenantry"))
+_ENVIRONMENT = "bench"
+_START_SECONDS = 20.0
+_STOP_SECONDS = 20.0
+_POLL_SECONDS = 0.002
+
+
+class NoPostgres(Exception):
+    """No PostgreSQL server answers."""
+
+
+class ServerFailed(Exception):
+    """The server did not start, or a command failed; the message holds what it said."""
+
+
+@contextlib.contextmanager
+def fresh_database(engine: str, folder: Path) -> Iterator[str]:
+    """Yield the address of an empty database, and drop it afterwards. Raises NoPostgres."""
+    if engine == "sqlite":
+        yield f"sqlite:///{folder / 'bench.db'}"
+        return
+    name = f"tenantry_bench_{secrets.token_hex(4)}"
+    _postgres(f"CREATE DATABASE {name}")
+    try:
+        yield urlsplit(POSTGRES)._replace(path=f"/{name}").geturl()
+    finally:
+        _postgres(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _postgres(statement: str, url: str = POSTGRES) -> None:
+    try:
+        with psycopg.connect(url, autocommit=True, connect_timeout=2) as connection:
+            connection.execute(statement.encode())
+    except psycopg.OperationalError as error:
+        raise NoPostgres(f"No PostgreSQL at {POSTGRES}: {error}") from error
+
+
+def settle(database: str) -> None:
+    """Bring PostgreSQL's statistics up to date at once, as autovacuum does a minute after a load."""
+    if database.startswith("postgresql:"):
+        _postgres("VACUUM ANALYZE", database)
+
+
+def prepare(database: str) -> str:
+    """Migrate a new database, make an environment and a key; return the key. Raises ServerFailed."""
+    _tenantry("migrate", "--database", database)
+    _tenantry("environments", "create", _ENVIRONMENT, "--database", database)
+    return _tenantry("keys", "create", "--environment", _ENVIRONMENT, "--name", "bench", "--database", database)
+
+
+def _tenantry(*arguments: str) -> str:
+    done = subprocess.run([_TENANTRY, *arguments], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise ServerFailed(f"tenantry {arguments[0]}: {done.stderr}")
+    return done.stdout.strip()
+
+
+class Server:
+    """A running server. Its log goes to a file, as in production."""
+
+    def __init__(self, database: str, folder: Path) -> None:
+        self._port = _free_port()
+        self._log = folder / "server.log"
+        self.base_url = f"http://127.0.0.1:{self._port}"
+        started = time.perf_counter()
+        with self._log.open("wb") as output:
+            self._process = subprocess.Popen(
+                [_TENANTRY, "serve", "--database", database, "--port", str(self._port)],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        try:
+            self._wait()
+        except BaseException:
+            self.stop()
+            raise
+        self.start_seconds = time.perf_counter() - started
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + _START_SECONDS
+        while time.monotonic() < deadline and self._process.poll() is None:
+            if self._answers():
+                return
+            time.sleep(_POLL_SECONDS)
+        raise ServerFailed(f"the server did not start:\n{self._log.read_text()}")
+
+    def _answers(self) -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=1)
+        try:
+            connection.request("GET", "/health")
+            return connection.getresponse().status == 200
+        except OSError:
+            return False
+        finally:
+            connection.close()
+
+    def memory(self) -> int:
+        """Return the resident bytes of its processes, what they share counted for each."""
+        return sum(_resident(pid) for pid in _tree(self._process.pid))
+
+    def stop(self) -> None:
+        """Ask it to stop; end it when it does not."""
+        self._process.terminate()
+        try:
+            self._process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+@contextlib.contextmanager
+def serving(database: str, folder: Path) -> Iterator[Server]:
+    """Yield a server, and stop it afterwards, whatever happened."""
+    server = Server(database, folder)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _tree(pid: int) -> list[int]:
+    found = [pid]
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in children.read_text().split():
+            found += _tree(int(child))
+    return found
+
+
+def _resident(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) * 1024
+
+
+def file_system(folder: Path) -> str:
+    """Return the type of the file system that `folder` is on, as ext2/ext3 or tmpfs."""
+    stat = shutil.which("stat") or "stat"
+    done = subprocess.run([stat, "-f", "-c", "%T", str(folder)], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
