@@ -52,7 +52,7 @@ def check_address(settings: Settings) -> None:
     except OSError as error:
         raise AddressInUse(
             f"Cannot listen on {settings.host}:{settings.port}: {error.strerror or error}. "
-            "Stop what is there, or choose another with --port."
+            "Stop what is there, or choose another with --port or TENANTRY_PORT."
         ) from error
 
 

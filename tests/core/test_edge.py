@@ -247,3 +247,9 @@ def test_a_key_over_its_rate_limit_is_told_when_to_come_back(
             assert api.get("/organizations").status_code == 200
         limited.stop()
         database.close()
+
+
+def test_every_reference_of_the_api_description_leads_somewhere(server: Server) -> None:
+    document = httpx.get(f"{server.base_url}/openapi.json").json()
+    names = re.findall(r'"#/components/schemas/(\w+)"', httpx.get(f"{server.base_url}/openapi.json").text)
+    assert set(names) <= set(document["components"]["schemas"])

@@ -1,5 +1,7 @@
 """What every command needs: options from settings, a database, errors as one clear line."""
 
+import re
+import shlex
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +15,8 @@ from tenantry.core.errors import ApiError
 from tenantry.environments import service as environments
 from tenantry.server import AddressInUse, connect
 from tenantry.settings import InvalidSettings, Settings, describe
+
+_PASSWORD = re.compile(r"(?<=:)[^:/@]+(?=@)|(?<=password=)[^&]+")
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -82,7 +86,12 @@ def check_migrated(settings: Settings, database: Database) -> None:
 
 
 def _mend(settings: Settings) -> str:
-    return f"tenantry migrate --database {settings.database}"
+    return f"tenantry migrate --database {shlex.quote(without_password(settings.database))}"
+
+
+def without_password(address: str) -> str:
+    """Return a database's address as it may be shown."""
+    return _PASSWORD.sub("…", address)
 
 
 def table(columns: tuple[str, ...], rows: list[tuple[object, ...]]) -> None:

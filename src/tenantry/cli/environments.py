@@ -7,7 +7,7 @@ from tenantry.environments import service
 from tenantry.settings import load
 
 
-@click.group()
+@click.group(short_help="Environments: nothing crosses them.")
 def environments() -> None:
     """Environments: spaces of their own, each with its keys; nothing crosses them."""
 

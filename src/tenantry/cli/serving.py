@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from tenantry import server
-from tenantry.cli.common import migrated, settings_options, told_plainly
+from tenantry.cli.common import migrated, settings_options, told_plainly, without_password
 from tenantry.core.db import Transaction, migrate
 from tenantry.environments import service as environments
 from tenantry.settings import Settings, load
@@ -21,21 +21,21 @@ _IN_MEMORY = "sqlite://"
 _MEMORY_FOLDER = Path("/dev/shm")  # noqa: S108 (a folder of our own is made in it)
 
 
-@click.command()
+@click.command(short_help="Serve for development, with a known key.")
 @settings_options("database", "host", "port", "workers", "api_key", "log_format", "rate_limit")
 def dev(**options: str | None) -> None:
     """Serve for development: migrates by itself and has a known key."""
     with told_plainly():
         settings = load(options)
+        _check_workers(settings)
         server.check_address(settings)
         with _kept_as_long_as_running(settings) as settings:
-            _check_workers(settings)
             _prepare(settings)
             click.echo(_welcome(settings))
             server.run(settings, readable_log=_readable(settings))
 
 
-@click.command()
+@click.command(short_help="Serve for production.")
 @settings_options("database", "host", "port", "workers", "log_format", "rate_limit", "max_body_bytes")
 def serve(**options: str | None) -> None:
     """Serve for production: the database is migrated and has keys already."""
@@ -87,11 +87,12 @@ def _ensure_key(tx: Transaction, secret: str) -> None:
 
 
 def _welcome(settings: Settings) -> str:
-    base_url = _base_url(settings)
+    base_url, data = _base_url(settings), without_password(settings.database)
     return (
         f"\n  Tenantry for development\n\n"
         f"    base URL  {base_url}\n"
         f"    API key   {settings.api_key}\n"
+        f"    data      {data}\n"
         f"    reference {base_url}/docs\n\n"
         f'    curl {base_url}/organizations -H "Authorization: Bearer {settings.api_key}"\n'
     )

@@ -1,17 +1,15 @@
 """`tenantry settings`."""
 
-import re
 import shutil
 import textwrap
 
 import click
 
-from tenantry.cli.common import told_plainly
+from tenantry.cli.common import told_plainly, without_password
 from tenantry.settings import Described, Settings, describe, load
 
 _WIDEST = 100
 _INDENT = "    "
-_PASSWORD = re.compile(r"(?<=:)[^:/@]+(?=@)|(?<=password=)[^&]+")
 
 
 @click.command()
@@ -35,4 +33,4 @@ def _block(setting: Described, current: Settings) -> str:
         break_long_words=False,
         break_on_hyphens=False,
     )
-    return "\n".join([f"{setting.variable}={_PASSWORD.sub('…', value)}", *lines])
+    return "\n".join([f"{setting.variable}={without_password(value)}", *lines])

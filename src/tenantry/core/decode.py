@@ -139,8 +139,7 @@ def _fields(kind: type[msgspec.Struct]) -> tuple[tuple[str, bool], ...]:
 
 
 def _is_list(info: inspect.Type) -> bool:
-    kinds = info.types if isinstance(info, inspect.UnionType) else (info,)
-    return any(isinstance(kind, inspect.ListType) for kind in kinds)
+    return any(isinstance(kind, inspect.ListType) for kind in validation.kinds_of(info))
 
 
 @lru_cache(maxsize=256)

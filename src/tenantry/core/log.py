@@ -2,10 +2,13 @@
 
 import asyncio
 import sys
+from collections.abc import MutableMapping
 from typing import Any, BinaryIO
 
 import msgspec
 import structlog
+
+_console = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
 
 
 def configure(*, readable: bool) -> None:
@@ -13,7 +16,7 @@ def configure(*, readable: bool) -> None:
     shared: list[Any] = [structlog.processors.add_log_level, structlog.processors.TimeStamper("iso", utc=True)]
     if readable:
         structlog.configure(
-            processors=[*shared, structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), pad_event_to=0)],
+            processors=[*shared, _readable],
             logger_factory=structlog.PrintLoggerFactory(),
             cache_logger_on_first_use=True,
         )
@@ -28,6 +31,15 @@ def configure(*, readable: bool) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(0),
         cache_logger_on_first_use=True,
     )
+
+
+def _readable(logger: Any, name: str, event: MutableMapping[str, Any]) -> str:
+    """Return one line for a request; anything else as structlog shows it."""
+    if event["event"] != "request":
+        return _console(logger, name, event)
+    clock, key = event["timestamp"][11:19], event["key"] or "-"
+    what = f"{event['status']} {event['method']:<6} {event['operation']:<24}"
+    return f"{clock} {what} {event['duration_ms']:>7.2f} ms  {key}  {event['request_id']}"
 
 
 class _LineWriter:

@@ -112,7 +112,19 @@ def _query_parameters(endpoint: Endpoint) -> list[Json]:
     schema = components[endpoint.query.__name__]
     info = inspect.type_info(endpoint.query)
     assert isinstance(info, inspect.StructType)
-    return [_query_parameter(field.encode_name, schema["properties"][field.encode_name]) for field in info.fields]
+    return [
+        _query_parameter(field.encode_name, _inlined(schema["properties"][field.encode_name], components))
+        for field in info.fields
+    ]
+
+
+def _inlined(schema: Json, components: Json) -> Json:
+    """Return a parameter's schema with the choices that it refers to in place of the reference."""
+    if "$ref" not in schema:
+        return schema
+    name = schema["$ref"].rpartition("/")[2]
+    rest = {key: value for key, value in schema.items() if key != "$ref"}
+    return {"type": "string", "enum": components[name]["enum"], **rest}
 
 
 def _query_parameter(name: str, schema: Json) -> Json:

@@ -4,6 +4,7 @@ from enum import StrEnum
 from typing import Annotated, Generic, TypeVar
 
 import msgspec
+from msgspec import Meta
 
 from tenantry.core.errors import FieldError, ValidationFailed
 from tenantry.core.ids import id_pattern
@@ -23,10 +24,12 @@ T = TypeVar("T")
 class PageQuery(msgspec.Struct, kw_only=True, frozen=True):
     """The parameters that every list takes."""
 
-    before: str | None = None
-    after: str | None = None
-    limit: Annotated[int, msgspec.Meta(ge=1, le=100)] = 10
-    order: Order = Order.NORMAL
+    before: Annotated[str, Meta(description="Return the page before this id, in the list's order.")] | None = None
+    after: Annotated[str, Meta(description="Return the page after this id, in the list's order.")] | None = None
+    limit: Annotated[int, Meta(ge=1, le=100, description="Most objects to return.")] = 10
+    order: Annotated[
+        Order, Meta(description="`desc`: newest first; `asc`: oldest first; `normal`: as `desc`, cursors swapped.")
+    ] = Order.NORMAL
 
 
 class ListMetadata(msgspec.Struct, frozen=True):

@@ -88,7 +88,7 @@ def _operations(document: Json, tag: str, everywhere: Json) -> Iterator[Json]:
             "path": path,
             "parameters": [_field(schemas, **_parameter(parameter)) for parameter in operation["parameters"]],
             "body": body,
-            "curl": curl(method, path, body and _example(schemas, schemas[body["name"]])),
+            "curl": curl(method, path + _query(operation), body and _example(schemas, schemas[body["name"]])),
             "successes": [_success(status, answer) for status, answer in own.items() if status < "300"],
             "failures": _failures({status: answer for status, answer in own.items() if status >= "300"}),
         }
@@ -104,6 +104,16 @@ def curl(method: str, path: str, body: object | None) -> str:
         lines.append('-H "Content-Type: application/json"')
         lines.append(f"-d '{json.dumps(body, ensure_ascii=False)}'")
     return " \\\n  ".join(lines)
+
+
+def _query(operation: Json) -> str:
+    """Return the query of an operation's example: the parameters that say how they may look."""
+    given = [
+        f"{parameter['name']}={','.join(parameter['schema']['examples'][0])}"
+        for parameter in operation["parameters"]
+        if parameter["in"] == "query" and "examples" in parameter["schema"]
+    ]
+    return "?" + "&".join(given) if given else ""
 
 
 def _with_variables(path: str) -> str:

@@ -45,6 +45,15 @@ def nul_problems(value: object, path: str = "") -> Iterator[FieldError]:
             yield from nul_problems(item, f"{path}.{index}")
 
 
+def kinds_of(info: inspect.Type) -> list[inspect.Type]:
+    """Return the types that a field may have, without what its documentation adds to them."""
+    if isinstance(info, inspect.Metadata):
+        return kinds_of(info.type)
+    if isinstance(info, inspect.UnionType):
+        return [kind for each in info.types for kind in kinds_of(each)]
+    return [info]
+
+
 def _struct_problems(value: object, info: inspect.Type, path: str, *, strict: bool) -> Iterator[FieldError]:
     assert isinstance(info, inspect.StructType)
     if not isinstance(value, dict):
@@ -60,11 +69,10 @@ def _struct_problems(value: object, info: inspect.Type, path: str, *, strict: bo
 
 
 def _value_problems(value: object, info: inspect.Type, path: str, *, strict: bool) -> Iterator[FieldError]:
-    kinds = list(info.types) if isinstance(info, inspect.UnionType) else [info]
+    kinds = kinds_of(info)
     if value is None and any(isinstance(kind, inspect.NoneType) for kind in kinds):
         return
-    meant = next(kind for kind in kinds if not isinstance(kind, inspect.NoneType))
-    base = meant.type if isinstance(meant, inspect.Metadata) else meant
+    base = next(kind for kind in kinds if not isinstance(kind, inspect.NoneType))
     if isinstance(base, inspect.StructType):
         yield from _struct_problems(value, base, path, strict=strict)
     elif isinstance(base, inspect.ListType):

@@ -36,12 +36,19 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="object", tag="
 class ListEvents(msgspec.Struct, frozen=True, kw_only=True):
     """The query of the events list. Its order is always oldest first: `order` and `before` are ignored."""
 
-    events: Annotated[list[str], Meta(max_length=_MOST_NAMES)] = msgspec.field(default_factory=list)
-    after: str | None = None
-    limit: Annotated[int, Meta(ge=1, le=100)] = 10
-    range_start: str | None = None
-    range_end: str | None = None
-    organization_id: str | None = None
+    events: Annotated[
+        list[str],
+        Meta(
+            max_length=_MOST_NAMES,
+            description="Names of the events to return; at least one.",
+            examples=[["organization.created", "organization.updated"]],
+        ),
+    ] = msgspec.field(default_factory=list)
+    after: Annotated[str, Meta(description="Id of the last event seen.")] | None = None
+    limit: Annotated[int, Meta(ge=1, le=100, description="Most events to return.")] = 10
+    range_start: Annotated[str, Meta(description="Earliest time, ISO 8601 UTC; not with `after`.")] | None = None
+    range_end: Annotated[str, Meta(description="Latest time, ISO 8601 in UTC.")] | None = None
+    organization_id: Annotated[str, Meta(description="Only events of this organization.")] | None = None
 
 
 class EventCursor(msgspec.Struct, frozen=True):

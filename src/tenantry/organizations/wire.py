@@ -77,8 +77,10 @@ class UpdateOrganization(msgspec.Struct, frozen=True, kw_only=True):
 class ListOrganizations(PageQuery, kw_only=True, frozen=True):
     """The query of a list: organizations with any of `domains`, with `search` in their name."""
 
-    domains: Annotated[list[str], Meta(max_length=_MOST_FILTERED)] = msgspec.field(default_factory=list)
-    search: str | None = None
+    domains: Annotated[
+        list[str], Meta(max_length=_MOST_FILTERED, description="Organizations with any of these domains.")
+    ] = msgspec.field(default_factory=list)
+    search: Annotated[str, Meta(description="Organizations with this text in their name.")] | None = None
 
 
 class OrganizationList(msgspec.Struct, frozen=True, tag_field="object", tag="list"):
