@@ -70,7 +70,7 @@ def test_the_node_snippet_creates_and_lists(dev_server: Server, tmp_path: Path) 
     assert set(names) == {"Acme"}
 
 
-@pytest.mark.parametrize("heading", ["Ruby", "Go", "PHP", "Java and Kotlin", r"\.NET"])
+@pytest.mark.parametrize("heading", ["Ruby", "Go", "PHP", "Java", "Kotlin", r"\.NET"])
 def test_every_client_of_the_public_reference_has_its_snippet(heading: str) -> None:
     code = snippet(heading, r"\w+")
     assert f"http://127.0.0.1:{PRINTED_PORT}" in code
