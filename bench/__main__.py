@@ -54,18 +54,26 @@ _EXPECTED = (LoadFailed, measure.MeasurementFailed, measure.WrkMissing, server.S
 def main(count: int, seconds: int, repeats: int, engines: tuple[str, ...], folder: Path) -> None:
     """Measure organizations on a server of its own; write the tables to bench/results/."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    file_system = server.file_system(folder)
-    if file_system in _IN_MEMORY:
-        raise click.ClickException(f"{folder} is in memory, where no write is durable. Give --folder on a disk.")
     command = f"python -m bench --count {count} --seconds {seconds} --repeats {repeats}"
-    conditions = Conditions(count, seconds, repeats, _STARTS, _CLIENTS, file_system, os.getloadavg()[0], command)
+    command += "".join(f" --engine {engine}" for engine in engines)
+    load_average = os.getloadavg()[0]
     try:
         measure.wrk()
+        conditions = Conditions(count, seconds, repeats, _STARTS, _CLIENTS, _disk(folder), load_average, command)
         results = [result for engine in engines if (result := _result(engine, conditions, folder)) is not None]
     except _EXPECTED as error:
         raise click.ClickException(str(error)) from error
-    if results:
-        _publish(page(results, conditions), _RESULTS / f"organizations-{count}.md")
+    if not results:
+        raise click.ClickException("Nothing was measured.")
+    _publish(page(results, conditions), _RESULTS / f"organizations-{count}.md")
+
+
+def _disk(folder: Path) -> str:
+    """Return the type of the file system of `folder`. Ends the command when it is in memory."""
+    file_system = server.file_system(folder)
+    if file_system in _IN_MEMORY:
+        raise click.ClickException(f"{folder} is in memory, where no write is durable. Give --folder on a disk.")
+    return file_system
 
 
 def _result(engine: str, conditions: Conditions, parent: Path) -> Result | None:

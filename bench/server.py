@@ -4,7 +4,6 @@ import contextlib
 import http.client
 import os
 import secrets
-import shutil
 import socket
 import subprocess
 import sys
@@ -158,6 +157,6 @@ def _resident(pid: int) -> int:
 
 def file_system(folder: Path) -> str:
     """Return the type of the file system that `folder` is on, as ext2/ext3 or tmpfs."""
-    stat = shutil.which("stat") or "stat"
-    done = subprocess.run([stat, "-f", "-c", "%T", str(folder)], capture_output=True, text=True, check=True)
+    line = ["stat", "-f", "-c", "%T", str(folder)]
+    done = subprocess.run(line, capture_output=True, text=True, check=True)
     return done.stdout.strip()
