@@ -13,8 +13,8 @@ ORDER = [
     *("portal", "console", "lab", "worker", "settings", "app", "server", "cli"),
 ]
 CORE_ORDER = [
-    *("clock", "entropy", "retry", "ids", "errors", "log", "caller", "db", "forms", "page", "routing"),
-    *("throttle", "endpoints", "validation", "decode", "idempotency", "http", "openapi", "reference"),
+    *("clock", "entropy", "retry", "ids", "errors", "parsing", "log", "caller", "db", "forms", "page", "routing"),
+    *("throttle", "parsing", "endpoints", "validation", "decode", "idempotency", "http", "openapi", "reference"),
 ]
 SOURCE = ROOT / "src" / "tenantry"
 FILES = sorted(SOURCE.rglob("*.py"))

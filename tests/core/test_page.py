@@ -13,7 +13,7 @@ from tenantry.core.caller import Caller
 from tenantry.core.db import Database, World
 from tenantry.core.page import Order, PageQuery, bounds, envelope, window
 from tenantry.organizations import service
-from tenantry.organizations.wire import CreateOrganization, ListOrganizations
+from tenantry.organizations.wire import CreateOrganization, ListOrganizations, OrganizationCursor
 
 ULIDS = [f"org_01EHQMYV6MBK39QC5PZXHY5{index:03d}" for index in range(40)]
 
@@ -56,7 +56,7 @@ QUERIES = st.builds(
 @given(st.sets(st.sampled_from(ULIDS)), QUERIES)
 def test_bounds_and_envelope_agree_with_the_model(present: set[str], query: PageQuery) -> None:
     rows = sorted(present)
-    limits = bounds(query, "org")
+    limits = bounds(query)
     walking = rows[::-1] if limits.descending else rows
     cursor = limits.cursor
     if cursor is not None:
@@ -102,9 +102,10 @@ def test_the_real_list_agrees_with_the_model_while_rows_come_and_go(
             made = ticking.write(create(caller))
             present.append(made)
             ever.append(made)
+        cursors = st.none() | st.sampled_from([OrganizationCursor(each) for each in ever])
         query = ListOrganizations(
-            before=data.draw(st.none() | st.sampled_from(ever), label="before"),
-            after=data.draw(st.none() | st.sampled_from(ever), label="after"),
+            before=data.draw(cursors, label="before"),
+            after=data.draw(cursors, label="after"),
             limit=data.draw(st.integers(1, 5), label="limit"),
             order=data.draw(st.sampled_from(Order), label="order"),
         )

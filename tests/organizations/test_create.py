@@ -141,7 +141,7 @@ def test_all_wrong_fields_are_reported_at_once(api: httpx.Client) -> None:
         json={
             "name": "",
             "allow_profiles_outside_organization": "yes",
-            "domains": ["a.com", 7],
+            "domains": ["a.com", 7, "a..b"],
             "domain_data": [{"state": "sure"}, "b.com"],
             "metadata": [],
             "external_id": "é",
@@ -157,6 +157,10 @@ def test_all_wrong_fields_are_reported_at_once(api: httpx.Client) -> None:
                 "code": "allow_profiles_outside_organization must be a boolean value",
             },
             {"field": "domains.1", "code": "each value in domains must be a string"},
+            {
+                "field": "domains.2",
+                "code": "each value in domains must be a valid domain name such as example.com",
+            },
             {"field": "domain_data.0.domain", "code": "domain_data.0.domain should not be empty"},
             {
                 "field": "domain_data.0.state",
@@ -202,7 +206,7 @@ def test_a_wrong_domain_is_told_the_rule(api: httpx.Client, domain: str, rule: s
     )
     assert answer.status_code == 422
     assert answer.json()["errors"] == [
-        {"field": "domains.1", "code": f"domains.1 {rule}"},
+        {"field": "domains.1", "code": f"each value in domains {rule}"},
         {"field": "domain_data.0.domain", "code": f"domain_data.0.domain {rule}"},
     ]
 

@@ -88,9 +88,10 @@ def test_a_cursor_that_is_no_id_is_refused(api: httpx.Client, cursor: str) -> No
 
 
 def test_all_wrong_parameters_are_reported_at_once(api: httpx.Client) -> None:
-    answer = api.get("/organizations?limit=abc&order=up")
+    answer = api.get("/organizations?limit=abc&order=up&after=x")
     assert (answer.status_code, answer.json()["message"]) == (422, "Validation failed")
     assert answer.json()["errors"] == [
+        {"field": "after", "code": "after must be an id that begins with org_"},
         {"field": "limit", "code": "limit must be an integer number"},
         {"field": "order", "code": "order must be one of the following values: normal, desc, asc"},
     ]

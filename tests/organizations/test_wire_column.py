@@ -11,6 +11,7 @@ from support import grant
 from tenantry.core.caller import Caller
 from tenantry.core.db import Database, Transaction
 from tenantry.core.errors import ValidationFailed
+from tenantry.core.validation import convert
 from tenantry.organizations import service
 from tenantry.organizations.metadata import InvalidMetadata
 from tenantry.organizations.service import ExternalIdAlreadyUsed, StripeCustomerIdAlreadyUsed
@@ -57,9 +58,9 @@ def step(database: Database, caller: Caller, data: st.DataObject) -> None:
 
     def work(tx: Transaction) -> None:
         if kind == "create":
-            service.create(tx, caller, msgspec.convert(given_body, CreateOrganization))
+            service.create(tx, caller, convert(given_body, CreateOrganization, strict=True))
         elif kind == "update":
-            service.update(tx, caller, chosen, msgspec.convert(given_body, UpdateOrganization))
+            service.update(tx, caller, chosen, convert(given_body, UpdateOrganization, strict=True))
         else:
             service.delete(tx, caller, chosen)
 

@@ -10,6 +10,7 @@ from msgspec import inspect
 from tenantry.core import forms, validation
 from tenantry.core.endpoints import Endpoint, Request
 from tenantry.core.errors import MalformedBody, UnsupportedMediaType, ValidationFailed
+from tenantry.core.parsing import decode_custom
 
 _FORM = "application/x-www-form-urlencoded"
 
@@ -122,7 +123,7 @@ def _is_form(content_type: str | None) -> bool:
 
 @lru_cache(maxsize=256)
 def _json_decoder(kind: type[msgspec.Struct]) -> Callable[[bytes], Any]:
-    return msgspec.json.Decoder(kind).decode
+    return msgspec.json.Decoder(kind, dec_hook=decode_custom).decode
 
 
 @lru_cache(maxsize=256)

@@ -2,6 +2,7 @@
 
 import re
 import threading
+from functools import lru_cache
 
 from tenantry.core.entropy import Entropy
 
@@ -18,6 +19,7 @@ def ulid(milliseconds: int, randomness: int) -> str:
     return "".join([_PAIRS[number >> shift & 1023] for shift in range(120, -1, -10)])
 
 
+@lru_cache(maxsize=64)
 def id_pattern(prefix: str) -> re.Pattern[str]:
     """Return the pattern that every id with `prefix` matches whole."""
     return re.compile(rf"{prefix}_{_ULID}\Z")

@@ -20,6 +20,7 @@ from tenantry.core.errors import (
     UnsupportedMediaType,
     ValidationFailed,
 )
+from tenantry.core.parsing import describe_custom
 
 _EVERYWHERE = (Unauthorized, RateLimitExceeded, InternalError, DatabaseUnavailable)
 _WITH_BODY = (MalformedBody, BodyTooLarge, UnsupportedMediaType, ValidationFailed)
@@ -58,7 +59,9 @@ def encode(value: Json) -> bytes:
 
 def _schemas(endpoints: list[Endpoint]) -> Json:
     kinds = [kind for endpoint in endpoints for kind in (endpoint.body, endpoint.answer) if kind is not None]
-    _, components = msgspec.json.schema_components(dict.fromkeys(kinds), ref_template=_REFERENCES)
+    _, components = msgspec.json.schema_components(
+        dict.fromkeys(kinds), ref_template=_REFERENCES, schema_hook=describe_custom
+    )
     return components | {
         "Error": {
             "type": "object",
@@ -108,7 +111,9 @@ def _path_parameters(endpoint: Endpoint) -> list[Json]:
 def _query_parameters(endpoint: Endpoint) -> list[Json]:
     if endpoint.query is None:
         return []
-    (_,), components = msgspec.json.schema_components([endpoint.query], ref_template=_REFERENCES)
+    (_,), components = msgspec.json.schema_components(
+        [endpoint.query], ref_template=_REFERENCES, schema_hook=describe_custom
+    )
     schema = components[endpoint.query.__name__]
     info = inspect.type_info(endpoint.query)
     assert isinstance(info, inspect.StructType)

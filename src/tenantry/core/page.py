@@ -1,13 +1,13 @@
 """Pages of a list: from query parameters to SQL bounds to the list envelope (wire.md section 2)."""
 
 from enum import StrEnum
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, ClassVar, Generic, Self, TypeVar
 
 import msgspec
 from msgspec import Meta
 
-from tenantry.core.errors import FieldError, ValidationFailed
 from tenantry.core.ids import id_pattern
+from tenantry.core.parsing import ParsedText
 
 
 class Order(StrEnum):
@@ -20,12 +20,29 @@ class Order(StrEnum):
 
 T = TypeVar("T")
 
+BEFORE = Meta(description="Return the page before this id, in the list's order.")
+AFTER = Meta(description="Return the page after this id, in the list's order.")
+
+
+class Cursor(ParsedText):
+    """A place in a list: an id with the list's prefix, whose row need not exist any more."""
+
+    __slots__ = ()
+    prefix: ClassVar[str]
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the cursor. Raises ValueError for what is no id of the list."""
+        if not id_pattern(cls.prefix).match(text):
+            raise ValueError(f"must be an id that begins with {cls.prefix}_")
+        return cls(text)
+
 
 class PageQuery(msgspec.Struct, kw_only=True, frozen=True):
-    """The parameters that every list takes."""
+    """The parameters that every list takes. A list declares `before` and `after` as its own kind of Cursor."""
 
-    before: Annotated[str, Meta(description="Return the page before this id, in the list's order.")] | None = None
-    after: Annotated[str, Meta(description="Return the page after this id, in the list's order.")] | None = None
+    before: Annotated[str, BEFORE] | None = None
+    after: Annotated[str, AFTER] | None = None
     limit: Annotated[int, Meta(ge=1, le=100, description="Most objects to return.")] = 10
     order: Annotated[
         Order, Meta(description="`desc`: newest first; `asc`: oldest first; `normal`: as `desc`, cursors swapped.")
@@ -59,17 +76,14 @@ class Bounds(msgspec.Struct, frozen=True):
     limit: int
 
 
-def bounds(query: PageQuery, prefix: str) -> Bounds:
-    """Return the rows that `query` asks for of a list whose ids begin with `prefix`.
+def bounds(query: PageQuery) -> Bounds:
+    """Return the rows that `query` asks for.
 
     A cursor is a place, not a row: ids sort by time, so one whose row is gone still
     marks where it stood. `normal` is newest first with the cursors' sense turned round:
     `before` walks to older rows, `after` to newer ones (wire.md section 2.2). Given
     both cursors, `after` counts.
-
-    Raises ValidationFailed for a cursor that is no id of this list.
     """
-    _check_cursors(query, prefix)
     after, before = query.after, query.before
     if query.order is Order.NORMAL and after is None:
         after, before = before, None
@@ -79,17 +93,6 @@ def bounds(query: PageQuery, prefix: str) -> Bounds:
     if after is not None or before is None:
         return Bounds(after, descending=newest_first, reverse=False, limit=query.limit)
     return Bounds(before, descending=not newest_first, reverse=True, limit=query.limit)
-
-
-def _check_cursors(query: PageQuery, prefix: str) -> None:
-    pattern = id_pattern(prefix)
-    wrong = [
-        FieldError(name, f"{name} must be an id that begins with {prefix}_")
-        for name, cursor in (("before", query.before), ("after", query.after))
-        if cursor is not None and not pattern.match(cursor)
-    ]
-    if wrong:
-        raise ValidationFailed(wrong)
 
 
 class Window(msgspec.Struct, Generic[T], frozen=True):

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import inspect
 
 from tenantry.core.errors import FieldError, ValidationFailed
+from tenantry.core.parsing import decode_custom
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -21,7 +22,7 @@ def convert(value: object, kind: type[S], *, strict: bool) -> S:
     Raises ValidationFailed, with every wrong field.
     """
     try:
-        return msgspec.convert(value, kind, strict=strict)
+        return msgspec.convert(value, kind, strict=strict, dec_hook=decode_custom)
     except msgspec.ValidationError as error:
         raise ValidationFailed(list(problems(value, kind, strict=strict))) from error
 
@@ -98,17 +99,31 @@ def _list_problems(value: object, info: inspect.ListType, path: str, *, strict: 
 
 def _scalar_sentence(value: object, info: inspect.Type, *, strict: bool) -> str | None:
     """Return what a value of `info` must be, when `value` is not one."""
-    if isinstance(info, inspect.StrType):
-        return _text_sentence(value, info)
-    if isinstance(info, inspect.IntType):
-        return _number_sentence(value, info, strict=strict)
-    if isinstance(info, inspect.BoolType):
-        return None if _is(value, bool, strict=strict) else "must be a boolean value"
-    if isinstance(info, inspect.LiteralType | inspect.EnumType):
-        choices = _choices(info)
-        return None if value in choices else f"must be one of the following values: {', '.join(choices)}"
-    if isinstance(info, inspect.DictType):
-        return None if isinstance(value, dict) else "must be an object"
+    match info:
+        case inspect.StrType():
+            sentence = _text_sentence(value, info)
+        case inspect.IntType():
+            sentence = _number_sentence(value, info, strict=strict)
+        case inspect.BoolType():
+            sentence = None if _is(value, bool, strict=strict) else "must be a boolean value"
+        case inspect.LiteralType() | inspect.EnumType():
+            choices = _choices(info)
+            chosen = value in choices
+            sentence = None if chosen else f"must be one of the following values: {', '.join(choices)}"
+        case inspect.DictType():
+            sentence = None if isinstance(value, dict) else "must be an object"
+        case inspect.CustomType():
+            sentence = _custom_sentence(value, info)
+        case _:
+            sentence = None
+    return sentence
+
+
+def _custom_sentence(value: object, info: inspect.CustomType) -> str | None:
+    try:
+        decode_custom(info.cls, value)
+    except ValueError as error:
+        return str(error)
     return None
 
 

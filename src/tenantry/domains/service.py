@@ -7,10 +7,10 @@ from msgspec import UNSET
 
 from tenantry.core.caller import Caller
 from tenantry.core.db import Transaction
-from tenantry.core.errors import ApiError, FieldError, ValidationFailed
+from tenantry.core.errors import ApiError
 from tenantry.domains import store
 from tenantry.domains.names import InvalidDomain, normal_form
-from tenantry.domains.wire import DomainData, OrganizationDomain
+from tenantry.domains.wire import DomainData, DomainName, OrganizationDomain
 from tenantry.events import service as events
 
 _TOKEN_LENGTH = 25
@@ -39,33 +39,16 @@ class DomainChanges(msgspec.Struct, frozen=True):
     deleted: list[OrganizationDomain]
 
 
-def claims(domains: list[str] | None, domain_data: list[DomainData] | None) -> dict[str, Claim] | None:
-    """Return each named domain in normal form with how it is claimed; None when neither list is given.
+def claims(domains: list[DomainName] | None, domain_data: list[DomainData] | None) -> dict[str, Claim] | None:
+    """Return each named domain with how it is claimed; None when neither list is given.
 
-    `domain_data` counts where both name a domain (wire.md section 1.2). Raises
-    ValidationFailed with every name that is no domain.
+    `domain_data` counts where both name a domain (wire.md section 1.2).
     """
     if domains is None and domain_data is None:
         return None
-    errors: list[FieldError] = []
-    found: dict[str, Claim] = {}
-    for index, text in enumerate(domains or []):
-        if name := _read_name(f"domains.{index}", text, errors):
-            found[name] = "legacy_verified"
-    for index, entry in enumerate(domain_data or []):
-        if name := _read_name(f"domain_data.{index}.domain", entry.domain, errors):
-            found[name] = entry.state
-    if errors:
-        raise ValidationFailed(errors)
-    return found
-
-
-def _read_name(field: str, text: str, errors: list[FieldError]) -> str | None:
-    try:
-        return normal_form(text)
-    except InvalidDomain as error:
-        errors.append(FieldError(field, f"{field} {error}"))
-        return None
+    # str(): what is kept is plain text, which msgspec encodes and a subclass of it is not.
+    bare: dict[str, Claim] = {str(name): "legacy_verified" for name in domains or ()}
+    return bare | {str(entry.domain): entry.state for entry in domain_data or ()}
 
 
 def filter_form(text: str) -> str:

@@ -1,9 +1,24 @@
 """Organization domains as they cross the network (wire.md sections 1.2 and 4.2)."""
 
-from typing import Annotated, Literal
+from typing import Literal, Self
 
 import msgspec
 from msgspec import UNSET, UnsetType
+
+from tenantry.core.parsing import ParsedText
+from tenantry.domains.names import normal_form
+
+
+class DomainName(ParsedText):
+    """A domain name in its normal form."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the normal form of `text`. Raises InvalidDomain."""
+        return cls(normal_form(text))
+
 
 DomainState = Literal["failed", "legacy_verified", "pending", "unverified", "verified"]
 VerificationStrategy = Literal["dns", "manual"]
@@ -28,5 +43,5 @@ class OrganizationDomain(
 class DomainData(msgspec.Struct, frozen=True):
     """A domain as an organization's body names it; `verified` says that the caller has checked it."""
 
-    domain: Annotated[str, msgspec.Meta(min_length=1)]
+    domain: DomainName
     state: Literal["pending", "verified"] = "pending"

@@ -15,9 +15,13 @@ from tenantry.organizations import store
 from tenantry.organizations.metadata import merge
 from tenantry.organizations.search import fold, substring_pattern
 from tenantry.organizations.store import Filter, OrganizationRow
-from tenantry.organizations.wire import CreateOrganization, ListOrganizations, Organization, UpdateOrganization
-
-PREFIX = "org"
+from tenantry.organizations.wire import (
+    PREFIX,
+    CreateOrganization,
+    ListOrganizations,
+    Organization,
+    UpdateOrganization,
+)
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Organization).decode
@@ -98,7 +102,7 @@ def get_by_external_id(tx: Transaction, caller: Caller, external_id: str) -> msg
 
 def list_page(tx: Transaction, caller: Caller, query: ListOrganizations) -> Page[msgspec.Raw]:
     """Return one page of the organizations that match all of `query`. Raises ValidationFailed for its cursors."""
-    limits = bounds(query, PREFIX)
+    limits = bounds(query)
     pattern = substring_pattern(query.search) if query.search else None
     chosen = Filter([domain_service.filter_form(domain) for domain in query.domains], pattern)
     walked = store.select_page(tx, caller.environment_id, chosen, limits)

@@ -5,9 +5,11 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from tenantry.core.page import ListMetadata, PageQuery
-from tenantry.domains.wire import DomainData, OrganizationDomain
+from tenantry.core.page import AFTER, BEFORE, Cursor, ListMetadata, PageQuery
+from tenantry.domains.wire import DomainData, DomainName, OrganizationDomain
 from tenantry.organizations.metadata import LONGEST_KEY, LONGEST_VALUE, MOST_KEYS
+
+PREFIX = "org"
 
 _LONGEST_NAME = 1000
 _MOST_DOMAINS = 100
@@ -18,7 +20,7 @@ ExternalId = Annotated[
     str, Meta(max_length=128, pattern=r"^[\x00-\x7F]*$", description="Unique in the environment. ASCII.")
 ]
 StripeCustomerId = Annotated[str, Meta(max_length=255)]
-Domains = Annotated[list[str], Meta(max_length=_MOST_DOMAINS)]
+Domains = Annotated[list[DomainName], Meta(max_length=_MOST_DOMAINS)]
 DomainDataList = Annotated[list[DomainData], Meta(max_length=_MOST_DOMAINS)]
 # What breaks the rules inside is a 400 of its own kind, so the struct lets it through.
 MetadataChange = Annotated[
@@ -74,8 +76,18 @@ class UpdateOrganization(msgspec.Struct, frozen=True, kw_only=True):
     stripe_customer_id: StripeCustomerId | UnsetType | None = UNSET
 
 
+class OrganizationCursor(Cursor):
+    """A place in the list of organizations."""
+
+    __slots__ = ()
+    prefix = PREFIX
+
+
 class ListOrganizations(PageQuery, kw_only=True, frozen=True):
     """The query of a list: organizations with any of `domains`, with `search` in their name."""
+
+    before: Annotated[OrganizationCursor, BEFORE] | None = None
+    after: Annotated[OrganizationCursor, AFTER] | None = None
 
     domains: Annotated[
         list[str], Meta(max_length=_MOST_FILTERED, description="Organizations with any of these domains.")
