@@ -19,8 +19,15 @@ _LARGEST_GROUP = 256
 _SCANNING_THREADS = 2
 
 _SHARED_PRAGMAS = ("PRAGMA foreign_keys = ON", "PRAGMA temp_store = MEMORY")
-_WRITER_PRAGMAS = ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", "PRAGMA cache_size = -16000")
-_READER_PRAGMAS = ("PRAGMA query_only = ON", "PRAGMA cache_size = -8000")
+# A checkpoint copies each page that changed once, however often: 8000 pages, 32 MiB, between
+# two make a create a tenth cheaper than the 1000 by default.
+_WRITER_PRAGMAS = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA wal_autocheckpoint = 8000",
+    "PRAGMA cache_size = -16000",
+)
+_READER_PRAGMAS = ("PRAGMA query_only = ON", "PRAGMA cache_size = -16000")
 
 
 class SqliteTransaction(Transaction):
