@@ -9,9 +9,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import click
 import psycopg
 
 POSTGRES = os.environ.get("TENANTRY_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/postgres")
@@ -20,6 +22,7 @@ _ENVIRONMENT = "bench"
 _START_SECONDS = 20.0
 _STOP_SECONDS = 20.0
 _POLL_SECONDS = 0.002
+_SHOWN_ERRORS = 3
 
 
 class NoPostgres(Exception):
@@ -115,6 +118,11 @@ class Server:
         """Return the resident bytes of its processes, what they share counted for each."""
         return sum(_resident(pid) for pid in _tree(self._process.pid))
 
+    def complaints(self) -> str:
+        """Return the first errors in its log, which is gone with the folder."""
+        with self._log.open(encoding="utf-8") as lines:
+            return "".join(islice((line for line in lines if '"level":"error"' in line), _SHOWN_ERRORS))
+
     def stop(self) -> None:
         """Ask it to stop; end it when it does not."""
         self._process.terminate()
@@ -127,10 +135,13 @@ class Server:
 
 @contextlib.contextmanager
 def serving(database: str, folder: Path) -> Iterator[Server]:
-    """Yield a server, and stop it afterwards, whatever happened."""
+    """Yield a server, and stop it afterwards, whatever happened. What it complained of is shown on failure."""
     server = Server(database, folder)
     try:
         yield server
+    except Exception:
+        click.echo(server.complaints(), err=True)
+        raise
     finally:
         server.stop()
 
