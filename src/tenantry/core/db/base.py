@@ -67,6 +67,26 @@ class Transaction(ABC):
         """Run the statements of a migration."""
 
 
+class Commits:
+    """Tells whoever listens that this process has committed a write. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._listeners: tuple[Callable[[], None], ...] = ()
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Call `listener` after every commit, in the thread that made it: it must be quick and raise nothing."""
+        self._listeners = (*self._listeners, listener)
+
+    def leave(self, listener: Callable[[], None]) -> None:
+        """Call `listener` no more."""
+        self._listeners = tuple(each for each in self._listeners if each != listener)
+
+    def tell(self) -> None:
+        """Call every listener."""
+        for listener in self._listeners:
+            listener()
+
+
 Work = Callable[[Transaction], T]
 """Work may run more than once before it is committed: it has no effect outside its transaction."""
 
@@ -76,10 +96,13 @@ class Database(ABC):
 
     `read` and `write` are for threads that may wait (commands, background work, tests);
     `read_soon` and `write_soon` for the event loop. A write has been made durable when
-    it returns.
+    it returns, and `commits` has told of it.
     """
 
     engine: str
+
+    def __init__(self) -> None:
+        self.commits = Commits()
 
     @abstractmethod
     def read(self, work: Work[T]) -> T:
@@ -94,7 +117,11 @@ class Database(ABC):
 
     @abstractmethod
     async def read_soon(self, work: Work[T], *, scans: bool = False) -> T:
-        """Run `work` that changes nothing. `scans` says that it may look at many rows."""
+        """Run `work` that changes nothing.
+
+        `scans` says that it may look at many rows: it runs in a thread, of which there are
+        few, and all its statements see one state of the database.
+        """
 
     @abstractmethod
     async def write_soon(self, work: Work[T]) -> T:

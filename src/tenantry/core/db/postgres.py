@@ -1,10 +1,11 @@
 """PostgreSQL: psycopg 3 with a pool; transactions that collide are run again."""
 
 import asyncio
+import contextlib
 import random
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import LiteralString
@@ -20,6 +21,7 @@ from tenantry.core.retry import backoff
 
 _ATTEMPTS = 12
 _CONNECT_SECONDS = 5.0
+_SCANNING_SHARE = 4
 _COLLISIONS = (errors.SerializationFailure, errors.DeadlockDetected, errors.UniqueViolation)
 """A unique violation is a collision too: services look before they insert, so it means that
 another transaction was faster. Run again, the look finds what that one made."""
@@ -31,6 +33,10 @@ _PARAMETER = re.compile(r"(?<!:):(\w+)")
 def _translate(sql: str) -> str:
     """Return `sql` with psycopg's placeholders in place of `:name`."""
     return _PARAMETER.sub(r"%(\1)s", sql.replace("%", "%%"))
+
+
+class _ConnectionLost(Exception):
+    """The connection was cut before its transaction could have been committed."""
 
 
 class PostgresTransaction(Transaction):
@@ -75,6 +81,7 @@ class PostgresDatabase(Database):
     engine = "postgres"
 
     def __init__(self, url: str, world: World, connections: int) -> None:
+        super().__init__()
         self._world = world
         self._pool: ConnectionPool[psycopg.Connection[Row]] = ConnectionPool(
             url,
@@ -87,53 +94,89 @@ class PostgresDatabase(Database):
         )
         self._opened = False
         self._threads = ThreadPoolExecutor(connections, "tenantry-postgres")
+        # Few enough that long reads never have all the connections.
+        self._scanners = ThreadPoolExecutor(max(1, connections // _SCANNING_SHARE), "tenantry-scan")
 
     def read(self, work: Work[T]) -> T:
-        return self._with_connection(lambda connection: work(PostgresTransaction(connection, self._world)))
+        def run(connection: psycopg.Connection[Row]) -> T:
+            with _lost_before_commit(connection):
+                return work(PostgresTransaction(connection, self._world))
+
+        return self._with_connection(run)
 
     def write(self, work: Work[T]) -> T:
         return self._with_connection(lambda connection: self._run_until_committed(connection, work))
 
-    async def read_soon(self, work: Work[T], *, scans: bool = False) -> T:  # noqa: ARG002 (all reads leave the event loop here)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self.read, work)
+    async def read_soon(self, work: Work[T], *, scans: bool = False) -> T:
+        loop = asyncio.get_running_loop()
+        if scans:
+            return await loop.run_in_executor(self._scanners, self._scan, work)
+        return await loop.run_in_executor(self._threads, self.read, work)
 
     async def write_soon(self, work: Work[T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, self.write, work)
 
     def close(self) -> None:
         self._threads.shutdown()
+        self._scanners.shutdown()
         if self._opened:
             self._pool.close()
 
+    def _scan(self, work: Work[T]) -> T:
+        """Run `work` that changes nothing on one snapshot, which holds back neither writers nor the events."""
+        begin = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+        return self._with_connection(lambda connection: self._run(connection, work, begin))
+
     def _with_connection(self, use: Callable[[psycopg.Connection[Row]], T]) -> T:
+        """Run `use` on a connection of the pool, on another one when that proves to have been cut."""
         if not self._opened:
             self._pool.open()
             self._opened = True
         try:
+            for _ in range(self._pool.max_size):
+                with contextlib.suppress(_ConnectionLost), self._pool.connection() as connection:
+                    return use(connection)
             with self._pool.connection() as connection:
                 return use(connection)
-        except (psycopg.OperationalError, PoolTimeout) as error:
+        except (psycopg.OperationalError, PoolTimeout, _ConnectionLost) as error:
             raise DatabaseUnavailable from error
 
     def _run_until_committed(self, connection: psycopg.Connection[Row], work: Work[T]) -> T:
         for attempt in range(1, _ATTEMPTS):
             try:
-                return self._run(connection, work)
+                return self._run_and_tell(connection, work)
             except _COLLISIONS:
                 time.sleep(backoff(attempt, random.random()))  # noqa: S311 (spreads load, guards nothing)
-        return self._run(connection, work)
+        return self._run_and_tell(connection, work)
 
-    def _run(self, connection: psycopg.Connection[Row], work: Work[T]) -> T:
+    def _run_and_tell(self, connection: psycopg.Connection[Row], work: Work[T]) -> T:
         # REPEATABLE READ: of two transactions that change one row, the later is refused and run again.
-        connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
-        try:
-            result = work(PostgresTransaction(connection, self._world))
-            connection.execute("COMMIT")
-        except BaseException:
-            if not connection.closed:
-                connection.execute("ROLLBACK")
-            raise
+        result = self._run(connection, work, "BEGIN ISOLATION LEVEL REPEATABLE READ")
+        self.commits.tell()
         return result
+
+    def _run(self, connection: psycopg.Connection[Row], work: Work[T], begin: LiteralString) -> T:
+        with _lost_before_commit(connection):
+            connection.execute(begin)
+            try:
+                result = work(PostgresTransaction(connection, self._world))
+            except BaseException:
+                if not connection.closed:
+                    connection.execute("ROLLBACK")
+                raise
+        connection.execute("COMMIT")
+        return result
+
+
+@contextlib.contextmanager
+def _lost_before_commit(connection: psycopg.Connection[Row]) -> Iterator[None]:
+    """Tell apart a connection that was cut before anything could be committed: that may be tried again."""
+    try:
+        yield
+    except psycopg.OperationalError as error:
+        if connection.closed:
+            raise _ConnectionLost from error
+        raise
 
 
 def _configure(connection: psycopg.Connection[Row]) -> None:

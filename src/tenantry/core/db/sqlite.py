@@ -91,6 +91,7 @@ class SqliteDatabase(Database):
     engine = "sqlite"
 
     def __init__(self, path: Path, world: World) -> None:
+        super().__init__()
         self._path = path
         self._world = world
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
@@ -171,7 +172,9 @@ class SqliteDatabase(Database):
 
     def _write_groups(self, connection: sqlite3.Connection) -> None:
         while (group := self._take_group()) is not None:
-            _settle(group, _commit_group(connection, self._world, [job.work for job in group]))
+            outcomes = _commit_group(connection, self._world, [job.work for job in group])
+            self.commits.tell()
+            _settle(group, outcomes)
 
     def _take_group(self) -> list[_Job] | None:
         """Wait for a request, then take all that wait with it; None when told to stop."""

@@ -1,0 +1,71 @@
+"""PostgreSQL alone: connections that are cut."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+import pytest
+
+from support import fresh_database_url, open_migrated
+from tenantry.core.db import Database, Transaction, open_database
+from tenantry.core.errors import DatabaseUnavailable
+from tenantry.server import system_world
+
+
+@pytest.fixture
+def postgres_only(postgres: str | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    """A database on PostgreSQL."""
+    folder = tmp_path_factory.mktemp("database")
+    with fresh_database_url("postgres", folder, postgres) as url:
+        opened = open_migrated(url)
+        yield opened
+        opened.close()
+
+
+def pid(tx: Transaction) -> int:
+    row = tx.one("SELECT pg_backend_pid(), pg_sleep(0.05)")
+    assert row is not None
+    return int(row[0])
+
+
+def cut_all(database: Database, postgres: str) -> None:
+    """Cut every connection of the pool, as a restart of the server does."""
+    with ThreadPoolExecutor(4) as threads:
+        pids = set(threads.map(lambda _: database.read(pid), range(8)))
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        for each in pids:
+            connection.execute("SELECT pg_terminate_backend(%s)", (each,))
+
+
+def test_a_cut_connection_is_replaced_and_nobody_notices(postgres_only: Database, postgres: str) -> None:
+    cut_all(postgres_only, postgres)
+    assert postgres_only.read(lambda tx: tx.one("SELECT 1")) == (1,)
+    cut_all(postgres_only, postgres)
+    postgres_only.write(lambda tx: tx.run("CREATE TABLE kept (name TEXT)"))
+    assert postgres_only.read(lambda tx: tx.has_table("kept"))
+
+
+def test_a_connection_cut_in_the_middle_of_a_write_has_the_write_done_once(
+    postgres_only: Database, postgres: str
+) -> None:
+    postgres_only.write(lambda tx: tx.run("CREATE TABLE hits (name TEXT)"))
+    attempts: list[int] = []
+
+    def work(tx: Transaction) -> None:
+        tx.run("INSERT INTO hits (name) VALUES ('once')")
+        attempts.append(pid(tx))
+        if len(attempts) == 1:
+            with psycopg.connect(postgres, autocommit=True) as connection:
+                connection.execute("SELECT pg_terminate_backend(%s)", (attempts[0],))
+            tx.one("SELECT 1")
+
+    postgres_only.write(work)
+    assert len(attempts) == 2
+    assert postgres_only.read(lambda tx: tx.all("SELECT name FROM hits")) == [("once",)]
+
+
+def test_a_server_that_is_not_there_is_told_as_unavailable() -> None:
+    database = open_database("postgresql://postgres@127.0.0.1:1/postgres?connect_timeout=1", system_world(), 1)
+    with pytest.raises(DatabaseUnavailable):
+        database.read(lambda tx: tx.one("SELECT 1"))
+    database.close()
