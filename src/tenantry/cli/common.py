@@ -82,7 +82,8 @@ def check_migrated(settings: Settings, database: Database) -> None:
     except ApiError as error:
         raise click.ClickException(f"{error} If the database is new, run: {_mend(settings)}") from error
     if behind:
-        raise click.ClickException(f"The database lacks {len(behind)} migrations. Run: {_mend(settings)}")
+        names = ", ".join(f"{step.number:04d} {step.name}" for step in behind)
+        raise click.ClickException(f"The database lacks migrations: {names}. Run: {_mend(settings)}")
 
 
 def _mend(settings: Settings) -> str:
