@@ -14,7 +14,8 @@ ORDER = [
 ]
 CORE_ORDER = [
     *("clock", "entropy", "retry", "ids", "errors", "parsing", "log", "caller", "db", "forms", "page", "routing"),
-    *("throttle", "parsing", "endpoints", "validation", "decode", "idempotency", "http", "openapi", "reference"),
+    *("throttle", "watch", "endpoints", "validation", "decode", "idempotency", "faces", "http", "openapi"),
+    "reference",
 ]
 SOURCE = ROOT / "src" / "tenantry"
 FILES = sorted(SOURCE.rglob("*.py"))

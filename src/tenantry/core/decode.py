@@ -15,14 +15,18 @@ from tenantry.core.parsing import decode_custom
 _FORM = "application/x-www-form-urlencoded"
 
 
-def decode_query(endpoint: Endpoint, query: str) -> Any:
+def decode_query(endpoint: Endpoint, request: Request) -> Any:
     """Return the query as the struct that `endpoint` declares, or None where it declares none.
+
+    A header that `endpoint` declares counts before the parameter that it stands for.
 
     Raises ValidationFailed. Parameters that are not declared are ignored.
     """
     if endpoint.query is None:
         return None
-    if not query:
+    query = request.query
+    headers = _given_headers(endpoint, request)
+    if not query and not headers:
         return _without_parameters(endpoint.query)
     given = forms.pairs(query)
     singles = dict(given)
@@ -32,9 +36,16 @@ def decode_query(endpoint: Endpoint, query: str) -> Any:
             values[name] = forms.listed(given, name)
         elif name in singles:
             values[name] = singles[name]
+    values |= headers
     if "%00" in query:
         _refuse_nul(values)
     return validation.convert(values, endpoint.query, strict=False)
+
+
+def _given_headers(endpoint: Endpoint, request: Request) -> dict[str, str]:
+    """Return the fields of the query that come as headers. An empty header is not given."""
+    found = {field: request.header(name) for name, field in endpoint.headers.items()}
+    return {field: value for field, value in found.items() if value}
 
 
 def decode_body(endpoint: Endpoint, request: Request) -> Any:

@@ -1,14 +1,15 @@
 """How a resource declares what it answers: one `Endpoint` an operation, in a table."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 
 from tenantry.core.caller import Caller
 from tenantry.core.db import Transaction
 from tenantry.core.errors import ApiError
+from tenantry.core.watch import Watch
 
 
 class Call(msgspec.Struct, frozen=True, gc=False):
@@ -29,13 +30,20 @@ def _never(_query: Any) -> bool:
     return False
 
 
+def always(_query: Any) -> bool:
+    """Say that many rows are looked at whatever the query is."""
+    return True
+
+
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
     """One operation.
 
     `handler` returns what is encoded as the answer's JSON, or None for an empty body.
     `answer` is that value's type, for the documentation. `aliases` are other names of
-    body fields that some client sends. `scans` tells from the query whether many rows
+    body fields that some client sends; `headers` maps a header to the field of `query`
+    that it sets, before the query itself. `media` is the answer's content type when it
+    is not JSON; `answer` is then the type of one item in it. `scans` tells from the query whether many rows
     may have to be looked at. `changes` is false where a method that is not GET has no
     effect.
     """
@@ -50,7 +58,9 @@ class Endpoint:
     body: type[msgspec.Struct] | None = None
     answer: Any = None
     errors: tuple[type[ApiError], ...] = ()
+    media: str = "application/json"
     aliases: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
     scans: Callable[[Any], bool] = _never
     changes: bool = True
 
@@ -60,13 +70,19 @@ class Endpoint:
         return self.changes and self.method != "GET"
 
 
-class Request(msgspec.Struct, gc=False):
-    """One HTTP request, of any server. `path` is decoded, `query` is not; `body` is whole."""
+class Request(msgspec.Struct):
+    """One HTTP request, of any server.
+
+    `path` is decoded, `query` is not; `body` is whole. `header` returns a header by its
+    lower-case name, or None; `gone` returns when the client has gone away.
+    """
 
     method: str
     path: str
     query: str
     authorization: str | None
+    header: Callable[[str], str | None]
+    gone: Callable[[], Awaitable[None]]
     content_type: str | None = None
     idempotency_key: str | None = None
     body: bytes = b""
@@ -79,6 +95,52 @@ class Response(msgspec.Struct, frozen=True, gc=False):
     body: bytes
     content_type: str = "application/json; charset=utf-8"
     headers: tuple[tuple[str, str], ...] = ()
+
+
+class Stream(msgspec.Struct, frozen=True):
+    """An answer sent chunk by chunk as it is made, until `chunks` ends or the client goes away.
+
+    Some servers take every chunk at once, however slow the client is: whoever makes the
+    chunks sees to it that all of them together are few bytes.
+    """
+
+    chunks: AsyncGenerator[bytes, None]
+    content_type: str
+    headers: tuple[tuple[str, str], ...] = ()
+    status: int = 200
+
+
+class Download(msgspec.Struct, frozen=True):
+    """An answer that stands in an open temporary file without a name; whoever sends it closes it."""
+
+    file: BinaryIO
+    content_type: str
+    headers: tuple[tuple[str, str], ...] = ()
+    status: int = 200
+
+
+Answer = Response | Stream | Download
+
+
+class Outside(msgspec.Struct, frozen=True):
+    """What the rest of an answer is made with, outside any transaction.
+
+    `read` runs work that changes nothing, with whoever calls, who is authenticated anew
+    each time; it raises Unauthorized once the key is revoked.
+    """
+
+    read: "Callable[[Callable[[Transaction, Caller], Any]], Awaitable[Any]]"
+    watch: Watch
+
+
+class Later(msgspec.Struct, frozen=True):
+    """What a handler returns when the rest of its answer is made outside its transaction.
+
+    `rest` returns a Stream, or what the handler would have returned. It is cancelled when
+    the client goes away.
+    """
+
+    rest: Callable[[Outside], Awaitable[Any]]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ Handlers are plain functions; only this file knows the event loop.
 
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
 import msgspec
@@ -16,10 +16,12 @@ from tenantry.core import idempotency
 from tenantry.core.caller import Caller
 from tenantry.core.db import Database, Transaction, Work
 from tenantry.core.decode import decode_body, decode_query
-from tenantry.core.endpoints import Call, Endpoint, Request, Response
-from tenantry.core.errors import ApiError, BodyTooLarge, Forbidden, InternalError, RouteNotFound
+from tenantry.core.endpoints import Answer, Call, Download, Endpoint, Later, Outside, Request, Response, Stream
+from tenantry.core.errors import ApiError, Forbidden, InternalError, RouteNotFound
+from tenantry.core.faces import ClientGone, ReadBody, serve_asgi, serve_rsgi, unless_gone
 from tenantry.core.routing import Router
 from tenantry.core.throttle import Throttle
+from tenantry.core.watch import Watch
 
 Authenticate: TypeAlias = Callable[[Transaction, str | None], Caller]
 """Tells who calls from the `Authorization` header, or raises Unauthorized."""
@@ -27,11 +29,9 @@ Authenticate: TypeAlias = Callable[[Transaction, str | None], Caller]
 OpenPage: TypeAlias = Callable[[], Awaitable[Response]]
 """Answers a GET without a key: a probe or a page."""
 
-_MOST_DROPPED = 16
-_BODILESS = frozenset({"GET", "HEAD"})
-_UNREADABLE = "\ufffd"
 _UUID_MASK = ~(0xF000 << 64 | 0xC000 << 48)
 _UUID_VERSION_4 = 0x4000 << 64 | 0x8000 << 48
+_CLIENT_GONE = 499  # for the log: nobody is there to read it
 _RECORDED_FAILURES = frozenset({400, 404, 409, 422})
 
 log = structlog.get_logger("tenantry.http")
@@ -70,13 +70,18 @@ class Api:
         self._authenticate = authenticate
         self._throttle = throttle
         self._max_body_bytes = max_body_bytes
+        self._watch = Watch(database)
         self._encode = msgspec.json.Encoder().encode
         self._pages = dict(pages)
         self._router: Router[Endpoint] = Router()
         for endpoint in endpoints:
             self._router.add(endpoint.method, endpoint.path, endpoint)
 
-    async def answer(self, request: Request, read_body: Callable[[], Awaitable[bytes]]) -> Response:
+    def stop_waiting(self) -> None:
+        """Answer the requests that wait, and end the streams: the server is about to stop."""
+        self._watch.stop()
+
+    async def answer(self, request: Request, read_body: ReadBody) -> Answer:
         """Answer one request, whatever happens, and log it. The body is read only where it is used."""
         started = time.perf_counter()
         request_id = _request_id()
@@ -99,40 +104,55 @@ class Api:
             duration_ms=round((time.perf_counter() - started) * 1000, 2),
             key=exchange.caller.key_name if exchange.caller else None,
         )
-        return Response(
-            response.status,
-            response.body,
-            response.content_type,
-            (("x-request-id", request_id), *response.headers),
-        )
+        headers = (("x-request-id", request_id), *response.headers)
+        if isinstance(response, Response):
+            return Response(response.status, response.body, response.content_type, headers)
+        return msgspec.structs.replace(response, headers=headers)
 
     async def _operate(
         self,
         endpoint: Endpoint,
         path: dict[str, str],
         request: Request,
-        read_body: Callable[[], Awaitable[bytes]],
+        read_body: ReadBody,
         exchange: _Exchange,
-    ) -> Response:
+    ) -> Answer:
         self._throttle.count(request.authorization)
         decoded = await self._decode(endpoint, request, read_body)
         work = self._work(endpoint, path, request, decoded, exchange)
         if not endpoint.writes:
             scans = not isinstance(decoded, ApiError) and endpoint.scans(decoded[0])
-            return await self._database.read_soon(work, scans=scans)
+            answer = await self._database.read_soon(work, scans=scans)
+            return await self._finish(endpoint, request, answer) if isinstance(answer, Later) else answer
         try:
-            return await self._database.write_soon(work)
+            made = await self._database.write_soon(work)
         except ApiError as error:
             if exchange.attempt and error.status in _RECORDED_FAILURES:
                 await self._database.write_soon(self._failure_record(exchange.attempt, error))
             raise
+        assert not isinstance(made, Later), "what waits or streams changes nothing"
+        return made
+
+    async def _finish(self, endpoint: Endpoint, request: Request, later: Later) -> Answer:
+        """Return the answer whose rest is made outside any transaction. Raises ClientGone."""
+
+        async def read(work: Callable[[Transaction, Caller], Any]) -> Any:
+            return await self._database.read_soon(
+                lambda tx: work(tx, self._authenticate(tx, request.authorization))
+            )
+
+        async def rest() -> Any:
+            return await later.rest(Outside(read, self._watch))
+
+        value = await unless_gone(rest(), request.gone)
+        return value if isinstance(value, Stream) else Response(endpoint.status, self._encode(value))
 
     async def _decode(
-        self, endpoint: Endpoint, request: Request, read_body: Callable[[], Awaitable[bytes]]
+        self, endpoint: Endpoint, request: Request, read_body: ReadBody
     ) -> tuple[Any, Any] | ApiError:
         """Return the query and the body, or what is wrong with them, told once the caller is known."""
         try:
-            query = decode_query(endpoint, request.query)
+            query = decode_query(endpoint, request)
             if endpoint.body is None:
                 return query, None
             request.body = await read_body()
@@ -147,8 +167,8 @@ class Api:
         request: Request,
         decoded: tuple[Any, Any] | ApiError,
         exchange: _Exchange,
-    ) -> Work[Response]:
-        def work(tx: Transaction) -> Response:
+    ) -> Work[Answer | Later]:
+        def work(tx: Transaction) -> Answer | Later:
             caller = exchange.caller = self._authenticate(tx, request.authorization)
             if endpoint.writes and caller.read_only:
                 raise Forbidden
@@ -159,6 +179,8 @@ class Api:
             if isinstance(decoded, ApiError):
                 raise decoded
             value = endpoint.handler(Call(tx, caller, path, *decoded))
+            if isinstance(value, Later | Download):
+                return value
             response = Response(endpoint.status, b"" if value is None else self._encode(value))
             if made:
                 idempotency.record(tx, made, idempotency.Recorded(response.status, response.body))
@@ -172,70 +194,19 @@ class Api:
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         """Serve one ASGI connection."""
-        if scope["type"] != "http":
-            return
-        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-        request = Request(
-            scope["method"],
-            scope["path"],
-            scope["query_string"].decode("latin-1"),
-            headers.get(b"authorization"),
-            headers.get(b"content-type"),
-            headers.get(b"idempotency-key"),
-        )
-
-        async def chunks() -> AsyncIterator[bytes]:
-            more = True
-            while more:
-                message = await receive()
-                more = message.get("more_body", False)
-                yield message.get("body", b"")
-
-        response = await self.answer(request, lambda: _collect(chunks(), self._max_body_bytes))
-        fields = [(name.encode(), value.encode()) for name, value in _fields(response)]
-        fields.append((b"content-length", str(len(response.body)).encode()))
-        await send({"type": "http.response.start", "status": response.status, "headers": fields})
-        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else response.body})
+        await serve_asgi(self.answer, self._max_body_bytes, scope, receive, send)
 
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
-        """Serve one RSGI request: the same, on granian's own shorter way."""
-        headers = scope.headers
-        request = Request(scope.method, scope.path, scope.query_string, headers.get("authorization"))
-        if request.method not in _BODILESS:
-            request.content_type = _header(headers, "content-type")
-            request.idempotency_key = _header(headers, "idempotency-key")
-        response = await self.answer(request, lambda: _collect(protocol, self._max_body_bytes))
-        protocol.response_bytes(response.status, _fields(response), response.body)
+        """Serve one RSGI request."""
+        await serve_rsgi(self.answer, self._max_body_bytes, scope, protocol)
 
 
-async def _collect(chunks: AsyncIterator[bytes], limit: int) -> bytes:
-    """Return the whole body. Raises BodyTooLarge.
-
-    Of a body over the limit the rest is taken and dropped, within bounds: a client that
-    is cut off while it sends does not get to read why.
-    """
-    body, length = bytearray(), 0
-    async for chunk in chunks:
-        length += len(chunk)
-        if length <= limit:
-            body += chunk
-        elif length > limit * _MOST_DROPPED:
-            break
-    if length > limit:
-        raise BodyTooLarge(f"The request body is over {limit} bytes.")
-    return bytes(body)
-
-
-def _header(headers: Any, name: str) -> str | None:
-    """Return a header's text. granian gives None for one that is not ASCII, which is not the same as none."""
-    value: str | None = headers.get(name)
-    return _UNREADABLE if value is None and name in headers else value
-
-
-async def _guard(answering: Awaitable[Response], request_id: str) -> Response:
+async def _guard(answering: Awaitable[Answer], request_id: str) -> Answer:
     """Turn every error into its answer; this is the one place that does."""
     try:
         return await answering
+    except ClientGone:
+        return Response(_CLIENT_GONE, b"")
     except ApiError as error:
         failure = error
         if error.__cause__ is not None and error.status >= 500:
@@ -256,12 +227,6 @@ def _attempt(endpoint: Endpoint, request: Request, caller: Caller) -> idempotenc
 
 def _replayed(recorded: idempotency.Recorded) -> Response:
     return Response(recorded.status, recorded.body, headers=(("tenantry-idempotent-replay", "true"),))
-
-
-def _fields(response: Response) -> list[tuple[str, str]]:
-    if not response.body:
-        return [*response.headers, ("content-length", "0")]
-    return [("content-type", response.content_type), *response.headers]
 
 
 def _request_id() -> str:

@@ -86,10 +86,10 @@ def _operation(resource: Resource, endpoint: Endpoint) -> Json:
         "operationId": endpoint.name,
         "summary": endpoint.summary,
         "tags": [resource.title],
-        "parameters": [*_path_parameters(endpoint), *_query_parameters(endpoint)],
+        "parameters": [*_path_parameters(endpoint), *_query_parameters(endpoint), *_header_parameters(endpoint)],
         "responses": _responses(endpoint),
     }
-    if endpoint.method == "POST":
+    if endpoint.method == "POST" and endpoint.writes:
         operation["parameters"].append(
             {
                 "name": "Idempotency-Key",
@@ -123,6 +123,18 @@ def _query_parameters(endpoint: Endpoint) -> list[Json]:
     ]
 
 
+def _header_parameters(endpoint: Endpoint) -> list[Json]:
+    return [
+        {
+            "name": name.title(),
+            "in": "header",
+            "description": f"Counts before `{field}`.",
+            "schema": {"type": "string"},
+        }
+        for name, field in endpoint.headers.items()
+    ]
+
+
 def _inlined(schema: Json, components: Json) -> Json:
     """Return a parameter's schema with the choices that it refers to in place of the reference."""
     if "$ref" not in schema:
@@ -144,7 +156,7 @@ def _responses(endpoint: Endpoint) -> Json:
     success: Json = {"description": "Success"}
     if endpoint.answer is not None:
         schema = {"$ref": f"#/components/schemas/{endpoint.answer.__name__}"}
-        success["content"] = {"application/json": {"schema": schema}}
+        success["content"] = {endpoint.media: {"schema": schema}}
     responses: Json = {str(endpoint.status): success}
     for error in sorted(_errors(endpoint), key=lambda error: (error.status, error.__name__)):
         known = responses.setdefault(str(error.status), _failure())
@@ -160,7 +172,7 @@ def _errors(endpoint: Endpoint) -> set[type[ApiError]]:
         errors |= set(_WITH_BODY)
     if endpoint.query is not None:
         errors.add(ValidationFailed)
-    if endpoint.method == "POST":
+    if endpoint.method == "POST" and endpoint.writes:
         errors |= {idempotency.IdempotencyKeyReused, idempotency.InvalidIdempotencyKey}
     return errors
 
