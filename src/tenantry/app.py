@@ -5,16 +5,32 @@ from importlib.resources import files
 from tenantry import __version__
 from tenantry.core import openapi, reference
 from tenantry.core.db import Database, World, migrate
-from tenantry.core.endpoints import Call, Endpoint, Response
+from tenantry.core.endpoints import Call, Endpoint, Resource, Response
 from tenantry.core.errors import ApiError, NotImplementedHere
 from tenantry.core.http import Api, OpenPage
 from tenantry.core.throttle import Throttle
 from tenantry.environments.service import KeyUses
 from tenantry.events.api import RESOURCE as EVENTS
 from tenantry.organizations.api import RESOURCE as ORGANIZATIONS
-from tenantry.settings import Settings
+from tenantry.settings import InvalidSettings, Settings, variable
+from tenantry.webhooks.api import resource as webhook_endpoints
+from tenantry.webhooks.targets import TargetPolicy, networks
 
-RESOURCES = (ORGANIZATIONS, EVENTS)
+
+def target_policy(settings: Settings) -> TargetPolicy:
+    """Return where webhooks may be sent. Raises InvalidSettings."""
+    try:
+        return TargetPolicy(settings.webhook_http, networks(settings.webhook_allowed_networks))
+    except ValueError as error:
+        raise InvalidSettings(f"{variable('webhook_allowed_networks')}: {error}.") from error
+
+
+def resources(settings: Settings) -> tuple[Resource, ...]:
+    """Return every resource as `settings` have it. Raises InvalidSettings."""
+    return (ORGANIZATIONS, EVENTS, webhook_endpoints(target_policy(settings)))
+
+
+RESOURCES = resources(Settings())
 
 
 class NotReady(ApiError):
@@ -25,9 +41,10 @@ class NotReady(ApiError):
     message = "The database is not migrated. Run: tenantry migrate"
 
 
-def endpoints() -> list[Endpoint]:
-    """Return every operation that Tenantry has."""
-    return [endpoint for resource in RESOURCES for endpoint in resource.endpoints]
+def endpoints(settings: Settings | None = None) -> list[Endpoint]:
+    """Return every operation that Tenantry has, as `settings` or else the defaults have it."""
+    present = RESOURCES if settings is None else resources(settings)
+    return [endpoint for resource in present for endpoint in resource.endpoints]
 
 
 def public_operations() -> list[tuple[str, str]]:
@@ -60,7 +77,7 @@ def build_app(settings: Settings, database: Database, world: World, uses: KeyUse
     """Return the application that serves `database`."""
     return Api(
         database=database,
-        endpoints=[*endpoints(), *missing_endpoints()],
+        endpoints=[*endpoints(settings), *missing_endpoints()],
         pages=_pages(database),
         authenticate=uses.authenticate,
         throttle=Throttle(world.clock, settings.rate_limit),

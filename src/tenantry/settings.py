@@ -45,6 +45,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     event_retention_days: Annotated[
         int, Meta(ge=1, le=3650, description="Days for which events are kept; older ones are deleted.")
     ] = 90
+    webhook_http: Annotated[
+        bool, Meta(description="Send webhooks to http:// addresses too. `tenantry dev` always does.")
+    ] = False
+    webhook_allowed_networks: Annotated[
+        str,
+        Meta(
+            description="Networks that webhooks may reach although they are not public, comma-separated:"
+            " 10.0.0.0/8, fd00::/8. `tenantry dev` adds this machine."
+        ),
+    ] = ""
     log_format: Annotated[
         LogFormat,
         Meta(description="json, console (readable), or auto: console in a terminal, json elsewhere."),

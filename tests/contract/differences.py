@@ -22,9 +22,25 @@ UNLISTED_STATUSES: dict[tuple[str, str, int], str] = {
     ("POST", "/organizations", 415): "a body in another form is refused by name",
     ("PUT", "/organizations/{id}", 415): "a body in another form is refused by name",
     ("DELETE", "/organizations/{id}", 404): "recorded answers have it for an unknown id (wire.md section 1.1)",
+    ("GET", "/webhook_endpoints", 401): "the document lists 401 nowhere",
+    ("GET", "/webhook_endpoints", 422): "a parameter that is wrong is told, as in every other list",
+    ("POST", "/webhook_endpoints", 400): "a body that is not JSON is told so",
+    ("POST", "/webhook_endpoints", 401): "the document lists 401 nowhere",
+    ("POST", "/webhook_endpoints", 403): "a read-only key may not create",
+    ("POST", "/webhook_endpoints", 413): "bodies have a limit",
+    ("POST", "/webhook_endpoints", 415): "a body in another form is refused by name",
+    ("PATCH", "/webhook_endpoints/{id}", 400): "a body that is not JSON is told so",
+    ("PATCH", "/webhook_endpoints/{id}", 401): "the document lists 401 nowhere",
+    ("PATCH", "/webhook_endpoints/{id}", 403): "a read-only key may not update",
+    ("PATCH", "/webhook_endpoints/{id}", 413): "bodies have a limit",
+    ("PATCH", "/webhook_endpoints/{id}", 415): "a body in another form is refused by name",
+    ("DELETE", "/webhook_endpoints/{id}", 401): "the document lists 401 nowhere",
+    ("DELETE", "/webhook_endpoints/{id}", 403): "a read-only key may not delete",
 }
 
-UNLISTED_CODES: dict[tuple[str, str, str], str] = {
+UNLISTED_CODES: dict[tuple[str, str, str | None], str] = {
     ("POST", "/organizations", "invalid_request_body"): "a body that is not JSON is told so",
     ("PUT", "/organizations/{id}", "invalid_request_body"): "a body that is not JSON is told so",
+    ("POST", "/webhook_endpoints", None): "a field that is missing or of another type is told as everywhere",
+    ("PATCH", "/webhook_endpoints/{id}", None): "a field of another type is told as everywhere",
 }

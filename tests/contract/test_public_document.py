@@ -131,12 +131,75 @@ def delete_answers(clients: Clients) -> Answers:
     yield "DELETE", template, clients.full.delete(f"/organizations/{made['id']}")
 
 
+WEBHOOK = {"endpoint_url": "https://receiver.invalid/hook", "events": ["organization.created"]}
+UNKNOWN_WEBHOOK = "we_01EHQMYV6MBK39QC5PZXHY59C3"
+
+
+def webhook_list_answers(clients: Clients) -> Answers:
+    path = "/webhook_endpoints"
+    for number in range(3):
+        clients.full.post(path, json=WEBHOOK | {"endpoint_url": f"https://{number}.invalid"})
+    for query in ("", "?limit=1", "?order=asc&limit=2"):
+        yield "GET", path, clients.full.get(path + query)
+    yield "GET", path, clients.full.get(f"{path}?limit=abc")
+    yield "GET", path, clients.nobody.get(path)
+
+
+def webhook_create_answers(clients: Clients) -> Answers:
+    path, full = "/webhook_endpoints", clients.full
+    yield "POST", path, full.post(path, json=WEBHOOK)
+    yield "POST", path, full.post(path, json=WEBHOOK)
+    yield "POST", path, full.post(path, json=WEBHOOK | {"endpoint_url": "https://127.0.0.1"})
+    yield "POST", path, full.post(path, json=WEBHOOK | {"events": ["nothing.happened"]})
+    yield "POST", path, full.post(path, json=WEBHOOK | {"events": []})
+    yield "POST", path, full.post(path, json={})
+    yield "POST", path, full.post(path, content=b"{")
+    yield "POST", path, full.post(path, content=b"x", headers={"content-type": "text/plain"})
+    yield "POST", path, full.post(path, content=b'"' + b"a" * (1 << 20) + b'"')
+    yield "POST", path, clients.reader.post(path, json=WEBHOOK)
+    yield "POST", path, clients.nobody.post(path, json=WEBHOOK)
+
+
+def webhook_update_answers(clients: Clients) -> Answers:
+    template, full = "/webhook_endpoints/{id}", clients.full
+    made, other = (
+        full.post("/webhook_endpoints", json=WEBHOOK | {"endpoint_url": f"https://{each}.invalid"}).json()
+        for each in "ab"
+    )
+    path = f"/webhook_endpoints/{made['id']}"
+    yield "PATCH", template, full.patch(path, json={"status": "disabled", "events": ["user.created"]})
+    yield "PATCH", template, full.patch(path, json={"endpoint_url": other["endpoint_url"]})
+    yield "PATCH", template, full.patch(path, json={"endpoint_url": "https://localhost"})
+    yield "PATCH", template, full.patch(path, json={"events": ["nothing.happened"]})
+    yield "PATCH", template, full.patch(path, json={"status": 1})
+    yield "PATCH", template, full.patch(path, content=b"{")
+    yield "PATCH", template, full.patch(path, content=b"x", headers={"content-type": "text/plain"})
+    yield "PATCH", template, full.patch(path, content=b'"' + b"a" * (1 << 20) + b'"')
+    yield "PATCH", template, full.patch(f"/webhook_endpoints/{UNKNOWN_WEBHOOK}", json={})
+    yield "PATCH", template, clients.reader.patch(path, json={})
+    yield "PATCH", template, clients.nobody.patch(path, json={})
+
+
+def webhook_delete_answers(clients: Clients) -> Answers:
+    template = "/webhook_endpoints/{id}"
+    body = WEBHOOK | {"endpoint_url": "https://deleted.invalid"}
+    made = clients.full.post("/webhook_endpoints", json=body).json()
+    yield "DELETE", template, clients.reader.delete(f"/webhook_endpoints/{made['id']}")
+    yield "DELETE", template, clients.nobody.delete(f"/webhook_endpoints/{made['id']}")
+    yield "DELETE", template, clients.full.delete(f"/webhook_endpoints/{made['id']}")
+    yield "DELETE", template, clients.full.delete(f"/webhook_endpoints/{made['id']}")
+
+
 ANSWERS: tuple[Callable[[Clients], Answers], ...] = (
     list_answers,
     create_answers,
     get_answers,
     update_answers,
     delete_answers,
+    webhook_list_answers,
+    webhook_create_answers,
+    webhook_update_answers,
+    webhook_delete_answers,
 )
 
 
@@ -156,8 +219,8 @@ def test_the_ledger_holds_nothing_that_is_not_needed(document: Json, clients: Cl
             listed = document["paths"][path][method.lower()]["responses"]
             if str(answer.status_code) not in listed:
                 statuses.discard((method, path, answer.status_code))
-            if answer.content and (code := answer.json().get("code")):
-                codes.discard((method, path, code))
+            if answer.content:
+                codes.discard((method, path, answer.json().get("code")))
     assert (statuses, codes) == (set(), set())
 
 

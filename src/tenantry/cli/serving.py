@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from tenantry import server
+from tenantry.app import target_policy
 from tenantry.cli.common import migrated, settings_options, told_plainly, without_password
 from tenantry.core.db import Transaction, migrate
 from tenantry.environments import service as environments
@@ -18,6 +19,7 @@ from tenantry.settings import Settings, load
 _DEV_ENVIRONMENT = "Development"
 _DEV_SLUG = "tenantry"
 _IN_MEMORY = "sqlite://"
+_THIS_MACHINE = "127.0.0.0/8, ::1/128"
 _MEMORY_FOLDER = Path("/dev/shm")  # noqa: S108 (a folder of our own is made in it)
 
 
@@ -26,7 +28,8 @@ _MEMORY_FOLDER = Path("/dev/shm")  # noqa: S108 (a folder of our own is made in 
 def dev(**options: str | None) -> None:
     """Serve for development: migrates by itself and has a known key."""
     with told_plainly():
-        settings = load(options)
+        settings = _reaching_this_machine(load(options))
+        target_policy(settings)
         _check_workers(settings)
         server.check_address(settings)
         with _kept_as_long_as_running(settings) as settings:
@@ -45,6 +48,7 @@ def serve(**options: str | None) -> None:
             raise click.ClickException(
                 "sqlite:// keeps nothing; only `tenantry dev` takes it. Give sqlite:///path."
             )
+        target_policy(settings)
         _check_workers(settings)
         with migrated(settings):
             server.check_address(settings)
@@ -55,6 +59,12 @@ def serve(**options: str | None) -> None:
 def _check_workers(settings: Settings) -> None:
     if settings.workers > 1 and settings.database.startswith("sqlite:"):
         raise click.ClickException("SQLite has one writer: use --workers 1, or a postgresql:// database.")
+
+
+def _reaching_this_machine(settings: Settings) -> Settings:
+    """Return the settings with webhooks allowed to where a developer's receiver runs."""
+    networks = ",".join(filter(None, (settings.webhook_allowed_networks, _THIS_MACHINE)))
+    return msgspec.structs.replace(settings, webhook_http=True, webhook_allowed_networks=networks)
 
 
 @contextmanager

@@ -1,0 +1,14 @@
+"""The names of the events that a webhook endpoint can subscribe to."""
+
+from functools import lru_cache
+from importlib.resources import files
+
+DISABLED = "webhook_endpoint.disabled"
+"""Our own: Tenantry has stopped delivering to an endpoint. The hosted API has no such event."""
+
+
+@lru_cache(maxsize=1)
+def subscribable_names() -> frozenset[str]:
+    """Return the name of every event that can be subscribed to: the public API's, and our own."""
+    listed = files("tenantry.webhooks").joinpath("names.txt").read_text("utf-8").split()
+    return frozenset([*listed, DISABLED])

@@ -1,0 +1,163 @@
+"""Where webhooks may be sent, as pure functions of values.
+
+A URL is checked when it is registered, and each address once more when it is connected
+to: a name may have pointed elsewhere by then. Nothing here asks a name server.
+"""
+
+import ipaddress
+import re
+import socket
+import unicodedata
+from urllib.parse import urlsplit
+
+import idna
+import msgspec
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+LONGEST_URL = 2048
+
+_LOOPBACK = ipaddress.IPv4Address("127.0.0.1")
+_LOCAL_NAMES = ("localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback")
+# A host that ends in a number is an IPv4 address in some spelling, or nothing (WHATWG URL, «ends in a number»).
+_ENDS_IN_NUMBER = re.compile(r"(?:.*\.)?(?:\d+|0x[0-9a-f]*)", re.ASCII | re.DOTALL)
+_HOST = re.compile(r"[a-z0-9_.-]+", re.ASCII)
+
+# Special by the registries of IANA, though `ipaddress` of some Python versions counts them as global;
+# and one address that is a cloud's own, though public by its number: Azure's instance services.
+_SPECIAL: tuple[Network, ...] = tuple(
+    ipaddress.ip_network(text)
+    for text in (
+        *("192.0.0.0/24", "192.88.99.0/24", "100.64.0.0/10", "168.63.129.16/32"),
+        *("2001::/23", "3fff::/20", "5f00::/16", "100::/64", "64:ff9b:1::/48", "fec0::/10"),
+    )
+)
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_IPV4_COMPATIBLE = ipaddress.IPv6Network("::/96")
+_ISATAP = frozenset({0x00005EFE, 0x02005EFE})
+_LOW = 0xFFFFFFFF
+
+
+class TargetPolicy(msgspec.Struct, frozen=True):
+    """What may be sent to besides https at public addresses: plain http, and networks that are not public."""
+
+    http: bool = False
+    networks: tuple[Network, ...] = ()
+
+
+class RefusedTarget(ValueError):
+    """Webhooks may not be sent there; the message says why."""
+
+
+def networks(text: str) -> tuple[Network, ...]:
+    """Return the networks of a comma-separated list such as `10.0.0.0/8, fd00::/8`.
+
+    Raises ValueError, which names the one that is none.
+    """
+    return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
+
+
+def check_url(url: str, policy: TargetPolicy) -> None:
+    """Raise RefusedTarget unless `url` may be registered as far as its text tells."""
+    if len(url.encode()) > LONGEST_URL:
+        raise RefusedTarget(f"it is longer than {LONGEST_URL} bytes")
+    if any(character <= " " or character in {"\x7f", "\\"} for character in url):
+        raise RefusedTarget("it holds a space, a backslash or a control character")
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise RefusedTarget("it is not a URL") from error
+    if parts.scheme not in ({"https", "http"} if policy.http else {"https"}):
+        raise RefusedTarget("it must begin with https://")
+    if not host:
+        raise RefusedTarget("it names no host")
+    _check_host(_folded(host), policy)
+
+
+def _folded(host: str) -> str:
+    """Return a host as a resolver would come to read it: one width, one case, plain dots, none at the end."""
+    return unicodedata.normalize("NFKC", host).replace("。", ".").lower().rstrip(".")
+
+
+def _check_host(host: str, policy: TargetPolicy) -> None:
+    address = literal(host)
+    if address is not None:
+        check_address(address, policy)
+    elif _is_local(host):
+        check_address(_LOOPBACK, policy)
+    elif not _is_name(host):
+        raise RefusedTarget("its host is not a name or an address")
+
+
+def _is_name(host: str) -> bool:
+    if host.isascii():
+        return _HOST.fullmatch(host) is not None
+    try:
+        idna.encode(host, uts46=True)
+    except idna.IDNAError:
+        return False
+    return True
+
+
+def _is_local(host: str) -> bool:
+    return host in _LOCAL_NAMES or host.endswith(".localhost")
+
+
+def literal(host: str) -> Address | None:
+    """Return the address that `host` spells, in any form that an operating system takes: None for a name.
+
+    `2130706433`, `0x7f.1` and `0177.0.0.1` are 127.0.0.1. Raises RefusedTarget for a number
+    that is no address, and for one with a zone.
+    """
+    if ":" in host:
+        if "%" in host:
+            raise RefusedTarget("its address has a zone")
+        try:
+            return ipaddress.IPv6Address(host)
+        except ValueError as error:
+            raise RefusedTarget("its host is not an address") from error
+    if not _ENDS_IN_NUMBER.fullmatch(host):
+        return None
+    try:
+        return ipaddress.IPv4Address(socket.inet_aton(host))
+    except OSError as error:
+        raise RefusedTarget("its host is not an address") from error
+
+
+def check_address(address: Address, policy: TargetPolicy) -> None:
+    """Raise RefusedTarget unless `address` may be connected to."""
+    if is_public(address):
+        return
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    if not any(_within(network, form) for network in policy.networks for form in (address, mapped)):
+        raise RefusedTarget(f"{address} is not a public address")
+
+
+def _within(network: Network, address: Address | None) -> bool:
+    return address is not None and address.version == network.version and address in network
+
+
+def is_public(address: Address) -> bool:
+    """Return whether `address` belongs to the internet at large, and so does any IPv4 address within it.
+
+    Loopback, private, shared, link-local, multicast, unspecified, reserved and documentation
+    addresses do not (the registries of IANA that `ipaddress` follows), nor does a cloud's metadata.
+    """
+    inner = embedded(address) if isinstance(address, ipaddress.IPv6Address) else None
+    if inner is not None:
+        return is_public(inner)
+    special = address.is_multicast or any(_within(network, address) for network in _SPECIAL)
+    return address.is_global and not special
+
+
+def embedded(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """Return the IPv4 address that traffic to `address` may end at: mapped, compatible, 6to4, NAT64, ISATAP."""
+    if address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    if address.sixtofour is not None:
+        return address.sixtofour
+    number = int(address)
+    within = address in _NAT64 or address in _IPV4_COMPATIBLE or number >> 32 & _LOW in _ISATAP
+    return ipaddress.IPv4Address(number & _LOW) if within else None
