@@ -137,3 +137,39 @@ def prune(tx: Transaction, retention_days: int) -> int:
     """Delete up to a thousand events older than the retention; return how many."""
     oldest_kept = timestamp(tx.milliseconds - retention_days * 24 * 60 * 60 * 1000)
     return store.delete_oldest(tx, oldest_kept, _PRUNED_AT_ONCE)
+
+
+def record_by_system(tx: Transaction, environment_id: str, event: str, data: msgspec.Struct) -> None:
+    """Record what Tenantry did by itself, in its background work; `data` is the object in full."""
+    event_id = tx.new_id("event")
+    context = Context(actor=Actor(id="tenantry", source="system", name=None))
+    wire = _encode(Event(id=event_id, event=event, data=data, created_at=tx.now, context=context))
+    store.insert(
+        tx,
+        environment_id=environment_id,
+        event_id=event_id,
+        event=event,
+        organization_id=None,
+        created_at=tx.now,
+        wire=wire,
+    )
+
+
+def settled(
+    tx: Transaction, environment_id: str, transaction_id: int, position: int, most: int
+) -> list[store.Settled]:
+    """Return up to `most` events past a place, in the order in which `/events` serves them, for who follows all.
+
+    Whoever goes on from the place of the last one sees every committed event once.
+    """
+    return store.select_settled(tx, environment_id, transaction_id, position, most)
+
+
+def last_settled(tx: Transaction, environment_id: str) -> tuple[int, int]:
+    """Return the place of the last event that can be served, before all others when there is none."""
+    return store.select_last_settled(tx, environment_id) or (-1, -1)
+
+
+def wires(tx: Transaction, environment_id: str, event_ids: list[str]) -> dict[str, bytes]:
+    """Return the JSON of those of `event_ids` (at least one) that are kept: the bytes that `/events` serves."""
+    return store.select_wires(tx, environment_id, event_ids)

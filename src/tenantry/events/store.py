@@ -40,7 +40,7 @@ def insert(
     environment_id: str,
     event_id: str,
     event: str,
-    organization_id: str,
+    organization_id: str | None,
     created_at: str,
     wire: bytes,
 ) -> None:
@@ -125,3 +125,49 @@ def delete_oldest(tx: Transaction, created_before: str, most: int) -> int:
         created_before=created_before,
         most=most,
     )
+
+
+class Settled(msgspec.Struct, frozen=True):
+    """An event that no other will show before any more: its place, its id, its name."""
+
+    transaction_id: int
+    position: int
+    id: str
+    event: str
+
+
+def select_settled(
+    tx: Transaction, environment_id: str, transaction_id: int, position: int, most: int
+) -> list[Settled]:
+    """Return the first `most` events past a place that can be served, in order."""
+    sql: LiteralString = (
+        "SELECT transaction_id, position, id, event FROM events WHERE environment_id = :environment_id"
+        " AND (transaction_id, position) > (:transaction_id, :position)" + _SETTLED[tx.engine]
+    )
+    rows = tx.all(
+        sql + " ORDER BY transaction_id, position LIMIT :most",
+        environment_id=environment_id,
+        transaction_id=transaction_id,
+        position=position,
+        most=most,
+    )
+    return [Settled(*row) for row in rows]
+
+
+def select_last_settled(tx: Transaction, environment_id: str) -> tuple[int, int] | None:
+    """Return the place of the last event that can be served."""
+    sql: LiteralString = (
+        "SELECT transaction_id, position FROM events WHERE environment_id = :environment_id" + _SETTLED[tx.engine]
+    )
+    row = tx.one(sql + " ORDER BY transaction_id DESC, position DESC LIMIT 1", environment_id=environment_id)
+    return (row[0], row[1]) if row else None
+
+
+def select_wires(tx: Transaction, environment_id: str, event_ids: list[str]) -> dict[str, bytes]:
+    """Return the JSON of those of the events that are kept, by id."""
+    rows = tx.all(
+        "SELECT id, wire FROM events WHERE environment_id = :environment_id AND id IN :event_ids",
+        environment_id=environment_id,
+        event_ids=event_ids,
+    )
+    return {row[0]: row[1] for row in rows}
