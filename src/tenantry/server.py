@@ -3,6 +3,7 @@
 import asyncio
 import multiprocessing
 import os
+import random
 import signal
 import socket
 import time
@@ -13,17 +14,19 @@ import uvloop
 from granian.constants import Interfaces
 from granian.server.embed import Server
 
-from tenantry.app import build_app
+from tenantry.app import build_app, target_policy, webhook_options
 from tenantry.core import log
 from tenantry.core.clock import system_clock
 from tenantry.core.db import Database, World, open_database
 from tenantry.environments.service import KeyUses
 from tenantry.settings import Settings
+from tenantry.webhooks.dispatch import Dispatcher, http_sender
 from tenantry.worker import Worker
 
 logger = structlog.get_logger("tenantry.server")
 
 _BACKLOG = 1024
+_MOST_AT_ONCE = 16_384  # requests under way in one process, with those that wait and the streams
 _STOP_SECONDS = 10.0
 _RESTART_SECONDS = 1.0
 
@@ -73,19 +76,28 @@ def _serve(settings: Settings, *, readable_log: bool) -> None:
 async def _serve_until_stopped(settings: Settings) -> None:
     world, uses = system_world(), KeyUses()
     database = open_database(settings.database, world, settings.postgres_connections)
+    app = build_app(settings, database, world, uses)
     server = Server(
-        build_app(settings, database, world, uses),
+        app,
         address=settings.host,
         port=settings.port,
         interface=Interfaces.RSGI,
         backlog=_BACKLOG,
+        backpressure=_MOST_AT_ONCE,
         websockets=False,
         log_enabled=False,
     )
-    worker = Worker(database, uses, settings.event_retention_days)
+    send = http_sender(target_policy(settings), settings.webhook_timeout_seconds)
+    dispatcher = Dispatcher(database, world.clock, random.random, webhook_options(settings), send)
+    worker = Worker(database, uses, settings.event_retention_days, dispatcher)
     loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        app.stop_waiting()
+        server.stop()  # type: ignore[no-untyped-call]
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, server.stop)
+        loop.add_signal_handler(number, stop)
     worker.start()
     try:
         await server.serve()

@@ -11,7 +11,7 @@ from support import grant, open_migrated
 from tenantry.core.caller import Caller
 from tenantry.core.db import Database, Transaction, Work
 from tenantry.events import service
-from tenantry.events.wire import ListEvents
+from tenantry.events.wire import EventId, ListEvents
 
 NAMES = ["organization.created", "organization.updated"]
 WRITERS = 16
@@ -47,7 +47,7 @@ class Consumer:
         self.seen: list[tuple[str, str, str]] = []
 
     def poll(self) -> None:
-        after = self.seen[-1][0] if self.seen else None
+        after = EventId(self.seen[-1][0]) if self.seen else None
         query = ListEvents(events=NAMES, after=after, limit=7)
         page = self._database.read(lambda tx: service.list_page(tx, self._caller, query))
         for raw in page.data:

@@ -122,13 +122,19 @@ class Watch:
 
         self._database.commits.listen(ring)
         try:
+            patience = _LEAST_REST_SECONDS
             while self._subjects and not self.stopped:
+                # What was committed may have to wait for a transaction begun before it, of any
+                # process: so after a commit it is looked often, and then less and less.
+                patience = (
+                    _LEAST_REST_SECONDS if self._committed.is_set() else min(2 * patience, _INTERVAL_SECONDS)
+                )
                 self._committed.clear()
                 began = loop.time()
                 await self._look()
                 await asyncio.sleep(max(_LEAST_REST_SECONDS, _REST_SHARE * (loop.time() - began)))
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._committed.wait(), _INTERVAL_SECONDS)
+                    await asyncio.wait_for(self._committed.wait(), patience)
         finally:
             self._database.commits.leave(ring)
 

@@ -10,19 +10,27 @@ from tenantry.core.caller import Caller
 from tenantry.core.clock import timestamp
 from tenantry.core.db import Transaction
 from tenantry.core.errors import ApiError, FieldError, ValidationFailed
-from tenantry.core.ids import id_pattern, time_of, ulid
+from tenantry.core.ids import time_of, ulid
 from tenantry.events import store
 from tenantry.events.names import known_names
-from tenantry.events.store import START, EventFilter, Place
-from tenantry.events.wire import Actor, Context, Event, EventCursor, EventPage, ListEvents
-
-PREFIX = "event"
+from tenantry.events.positions import START, Place, is_position, place_of, text_of
+from tenantry.events.store import EventFilter, EventRow
+from tenantry.events.wire import (
+    PREFIX,
+    Actor,
+    Context,
+    Event,
+    EventCursor,
+    EventPage,
+    EventQuery,
+    ListEvents,
+    StreamEvents,
+)
 
 _PRUNED_AT_ONCE = 1000
 # Events carry the time at which their transaction began, and no transaction lasts longer.
 _LONGEST_TRANSACTION_MILLISECONDS = 15 * 60 * 1000
 _ISO_UTC = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,9})?)?)?Z?\Z", re.ASCII)
-_ID = id_pattern(PREFIX)
 
 _encode = msgspec.json.Encoder().encode
 
@@ -48,6 +56,7 @@ def record(
 
     `previous` holds the old values of the attributes that an update changed.
     """
+    assert event in known_names(), event
     event_id = tx.new_id(PREFIX)
     actor = Actor(id=caller.key_id, source="api", name=caller.key_name)
     context = Context(actor=actor, previous_attributes=previous)
@@ -70,17 +79,57 @@ def list_page(tx: Transaction, caller: Caller, query: ListEvents) -> EventPage:
     every committed event once, in one order, whatever is written meanwhile. Raises
     EventNamesMissing, ValidationFailed.
     """
-    chosen = _filter(query)
-    start = _start(tx, caller, query, chosen)
-    rows = store.select_page(tx, caller.environment_id, chosen, start, query.limit + 1)
-    shown = rows[: query.limit]
-    after = shown[-1][0] if len(rows) > query.limit else None
-    return EventPage([msgspec.Raw(wire) for _, wire in shown], EventCursor(after))
-
-
-def _filter(query: ListEvents) -> EventFilter:
     if not query.events:
         raise EventNamesMissing
+    chosen = chosen_by(query)
+    start = _start(tx, caller, query.after, chosen)
+    rows = store.select_page(tx, caller.environment_id, chosen, start, query.limit + 1)
+    shown = rows[: query.limit]
+    after = shown[-1].id if len(rows) > query.limit else None
+    return EventPage([msgspec.Raw(row.wire) for row in shown], EventCursor(after))
+
+
+class Followed(msgspec.Struct, frozen=True):
+    """What stands past a place: matching events, the place past which to go on, and whether more are there now."""
+
+    events: list[EventRow]
+    end: Place
+    more: bool
+
+
+def start_of(tx: Transaction, caller: Caller, query: StreamEvents) -> Place:
+    """Return the place past which `query` begins. Raises ValidationFailed."""
+    return _start(tx, caller, query.after, chosen_by(query))
+
+
+def follow(tx: Transaction, caller: Caller, chosen: EventFilter, start: Place, limit: int) -> Followed:
+    """Return up to `limit` events past `start`, oldest first.
+
+    Nothing that matches will ever show at or before `end` but what was returned: an event
+    whose place is known to be settled, in the order of all of the environment's events.
+    """
+    if not chosen.names and chosen.organization_id is not None:
+        # Each name is a range of the index of an organization's events.
+        chosen = msgspec.structs.replace(chosen, names=sorted(known_names()))
+    # The end first: what settles between the two look-ups is then past it.
+    end = store.select_end(tx, caller.environment_id) or START
+    rows = store.select_page(tx, caller.environment_id, chosen, start, limit + 1)
+    if len(rows) > limit:
+        return Followed(rows[:limit], rows[limit - 1].place, more=True)
+    return Followed(rows, max(start, end, *(row.place for row in rows[-1:])), more=False)
+
+
+def end_position(tx: Transaction, caller: Caller) -> str:
+    """Return the position that a copy made in this transaction corresponds to.
+
+    Whatever is not in the copy has its event past it; on PostgreSQL some that is in the
+    copy has too. The transaction must see one state of the database.
+    """
+    return text_of(store.select_end(tx, caller.environment_id) or START)
+
+
+def chosen_by(query: EventQuery) -> EventFilter:
+    """Return which events `query` asks for. Raises ValidationFailed."""
     errors = [
         FieldError("events", f"each value in events must be the name of an event; '{name}' is not")
         for name in query.events
@@ -88,9 +137,7 @@ def _filter(query: ListEvents) -> EventFilter:
     ]
     earliest = _time("range_start", query.range_start, errors)
     latest = _time("range_end", query.range_end, errors)
-    if query.after is not None and not _ID.match(query.after):
-        errors.append(FieldError("after", f"after must be an id that begins with {PREFIX}_"))
-    if query.after is not None and query.range_start is not None:
+    if isinstance(query, ListEvents) and query.after is not None and query.range_start is not None:
         errors.append(FieldError("range_start", "range_start must not be given together with after"))
     if errors:
         raise ValidationFailed(errors)
@@ -112,11 +159,13 @@ def _time(field: str, text: str | None, errors: list[FieldError]) -> str | None:
     return timestamp(int(moment.replace(tzinfo=UTC).timestamp() * 1000))
 
 
-def _start(tx: Transaction, caller: Caller, query: ListEvents, chosen: EventFilter) -> Place:
+def _start(tx: Transaction, caller: Caller, after: str | None, chosen: EventFilter) -> Place:
     """Return the place past which the page begins."""
-    if query.after is not None:
-        place = store.select_place(tx, caller.environment_id, query.after)
-        return place or _start_at(tx, caller, time_of(query.after))
+    if after is not None and is_position(after):
+        return place_of(after)
+    if after is not None:
+        place = store.select_place(tx, caller.environment_id, after)
+        return place or _start_at(tx, caller, time_of(after))
     if chosen.earliest is not None:
         return _start_at(tx, caller, _milliseconds(chosen.earliest))
     return START

@@ -5,6 +5,7 @@ from typing import Any, LiteralString
 import msgspec
 
 from tenantry.core.db import Transaction
+from tenantry.events.positions import Place
 
 # A transaction that is still under way may yet show events before those of a later one
 # that is committed already; so nothing is served past the oldest one under way.
@@ -14,24 +15,33 @@ _SETTLED: dict[str, LiteralString] = {
 }
 
 
-class Place(msgspec.Struct, frozen=True):
-    """A place in the order of events; every event stands at one of its own."""
-
-    transaction_id: int
-    position: int
-
-
-START = Place(-1, -1)
-"""The place before all events."""
-
-
 class EventFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which events a page holds: any of `names`, of the organization, within the times, both included."""
+    """Which events a page holds: any of `names` (all when there are none), of the organization, within the times.
+
+    Both times are included.
+    """
 
     names: list[str]
     organization_id: str | None
     earliest: str | None
     latest: str | None
+
+
+class EventRow(msgspec.Struct, frozen=True):
+    """One event: its id, its JSON, and where it stands."""
+
+    id: str
+    wire: bytes
+    place: Place
+
+
+class Happened(msgspec.Struct, frozen=True):
+    """What a filter asks about an event, and where it stands."""
+
+    event: str
+    organization_id: str | None
+    created_at: str
+    place: Place
 
 
 def insert(
@@ -80,8 +90,8 @@ def select_place_from_id(tx: Transaction, environment_id: str, event_id: str) ->
 
 def select_page(
     tx: Transaction, environment_id: str, chosen: EventFilter, after: Place, most: int
-) -> list[tuple[str, bytes]]:
-    """Return id and JSON of the first `most` matching events past `after`, in order.
+) -> list[EventRow]:
+    """Return the first `most` matching events past `after`, in order.
 
     Each name is a range of an index of its own, so that rare events are found as fast
     as frequent ones; the ranges are then merged.
@@ -96,24 +106,53 @@ def select_page(
     for name in ("organization_id", "earliest", "latest"):
         if (value := getattr(chosen, name)) is not None:
             parameters[name] = value
-    ranges = [_range(f"name_{index}", _SETTLED[tx.engine], chosen) for index in range(len(chosen.names))]
+    names: list[str | None] = [f"name_{index}" for index in range(len(chosen.names))]
+    ranges = [_range(name, _SETTLED[tx.engine], chosen) for name in names or [None]]
     sql: Any = " UNION ALL ".join(ranges) + " ORDER BY transaction_id, position LIMIT :most"
-    return [(row[0], row[1]) for row in tx.all(sql, **parameters)]
+    return [EventRow(row[0], row[1], Place(row[2], row[3])) for row in tx.all(sql, **parameters)]
 
 
-def _range(name: str, settled: str, chosen: EventFilter) -> str:
+def _range(name: str | None, settled: str, chosen: EventFilter) -> str:
     sql = (
         "SELECT id, wire, transaction_id, position FROM (SELECT id, wire, transaction_id, position FROM events"
-        f" WHERE environment_id = :environment_id AND event = :{name}"
+        " WHERE environment_id = :environment_id"
         " AND (transaction_id, position) > (:transaction_id, :position)" + settled
     )
+    if name is not None:
+        sql += f" AND event = :{name}"
     if chosen.organization_id is not None:
         sql += " AND organization_id = :organization_id"
     if chosen.earliest is not None:
         sql += " AND created_at >= :earliest"
     if chosen.latest is not None:
         sql += " AND created_at <= :latest"
-    return f"{sql} ORDER BY transaction_id, position LIMIT :most) AS {name}"
+    return f"{sql} ORDER BY transaction_id, position LIMIT :most) AS {name or 'every_name'}"
+
+
+def select_end(tx: Transaction, environment_id: str) -> Place | None:
+    """Return where the last event stands that can be served: nothing will show before it any more."""
+    sql: LiteralString = (
+        "SELECT transaction_id, position FROM events WHERE environment_id = :environment_id" + _SETTLED[tx.engine]
+    )
+    row = tx.one(sql + " ORDER BY transaction_id DESC, position DESC LIMIT 1", environment_id=environment_id)
+    return Place(*row) if row else None
+
+
+def select_happened(tx: Transaction, environment_id: str, after: Place, most: int) -> list[Happened]:
+    """Return what happened past `after`, in order: the first `most` events that can be served."""
+    sql: LiteralString = (
+        "SELECT event, organization_id, created_at, transaction_id, position FROM events"
+        " WHERE environment_id = :environment_id AND (transaction_id, position) > (:transaction_id, :position)"
+        + _SETTLED[tx.engine]
+    )
+    rows = tx.all(
+        sql + " ORDER BY transaction_id, position LIMIT :most",
+        environment_id=environment_id,
+        transaction_id=after.transaction_id,
+        position=after.position,
+        most=most,
+    )
+    return [Happened(row[0], row[1], row[2], Place(row[3], row[4])) for row in rows]
 
 
 def delete_oldest(tx: Transaction, created_before: str, most: int) -> int:

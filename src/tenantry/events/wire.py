@@ -1,11 +1,42 @@
 """Events as they cross the network (wire.md sections 5.1 and 5.2)."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import msgspec
 from msgspec import Meta
 
+from tenantry.core.page import Cursor
+from tenantry.core.parsing import ParsedText
+from tenantry.events.positions import is_position
+
+PREFIX = "event"
+MOST_SECONDS = 25
+
 _MOST_NAMES = 200
+_EXAMPLES = [["organization.created", "organization.updated"]]
+
+
+class EventId(Cursor):
+    """The id of an event, which need not be kept any more."""
+
+    __slots__ = ()
+    prefix = PREFIX
+
+
+class PositionOrId(ParsedText):
+    """A position, or the id of an event."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the text as it is. Raises ValueError for what is neither."""
+        if not is_position(text):
+            try:
+                EventId.parse(text)
+            except ValueError as error:
+                raise ValueError(f"must be a position, or an id that begins with {PREFIX}_") from error
+        return cls(text)
 
 
 class Actor(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,7 +64,25 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="object", tag="
     context: Context
 
 
-class ListEvents(msgspec.Struct, frozen=True, kw_only=True):
+class PositionedEvent(Event, frozen=True, kw_only=True, tag_field="object", tag="event"):
+    """An event with its position in the order served: of two the later has the greater text."""
+
+    position: str
+
+
+class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which events are asked for."""
+
+    events: Annotated[
+        list[str],
+        Meta(max_length=_MOST_NAMES, description="Names of the events to return; all when there are none."),
+    ] = msgspec.field(default_factory=list)
+    range_start: Annotated[str, Meta(description="Earliest time, ISO 8601 in UTC.")] | None = None
+    range_end: Annotated[str, Meta(description="Latest time, ISO 8601 in UTC.")] | None = None
+    organization_id: Annotated[str, Meta(description="Only events of this organization.")] | None = None
+
+
+class ListEvents(EventQuery, frozen=True, kw_only=True):
     """The query of the events list. Its order is always oldest first: `order` and `before` are ignored."""
 
     events: Annotated[
@@ -41,14 +90,30 @@ class ListEvents(msgspec.Struct, frozen=True, kw_only=True):
         Meta(
             max_length=_MOST_NAMES,
             description="Names of the events to return; at least one.",
-            examples=[["organization.created", "organization.updated"]],
+            examples=_EXAMPLES,
         ),
     ] = msgspec.field(default_factory=list)
-    after: Annotated[str, Meta(description="Id of the last event seen.")] | None = None
+    after: Annotated[EventId, Meta(description="Id of the last event seen.")] | None = None
     limit: Annotated[int, Meta(ge=1, le=100, description="Most events to return.")] = 10
     range_start: Annotated[str, Meta(description="Earliest time, ISO 8601 UTC; not with `after`.")] | None = None
-    range_end: Annotated[str, Meta(description="Latest time, ISO 8601 in UTC.")] | None = None
-    organization_id: Annotated[str, Meta(description="Only events of this organization.")] | None = None
+
+
+class StreamEvents(EventQuery, frozen=True, kw_only=True):
+    """The query of the stream: it begins past `after`, or with the oldest event kept."""
+
+    after: Annotated[PositionOrId, Meta(description="Position (or event id) of the last event seen.")] | None = (
+        None
+    )
+
+
+class FollowEvents(StreamEvents, frozen=True, kw_only=True):
+    """The query of the feed that can be waited for."""
+
+    limit: Annotated[int, Meta(ge=1, le=100, description="Most events to return.")] = 10
+    wait: Annotated[
+        int,
+        Meta(ge=0, le=MOST_SECONDS, description="Seconds to wait for an event when there is none."),
+    ] = 0
 
 
 class EventCursor(msgspec.Struct, frozen=True):
@@ -69,3 +134,23 @@ class EventPage(msgspec.Struct, frozen=True, tag_field="object", tag="list"):
 
     data: list[msgspec.Raw]
     list_metadata: EventCursor
+
+
+class FeedCursor(msgspec.Struct, frozen=True):
+    """The position past which the feed goes on; it is there at the end too."""
+
+    after: str
+
+
+class PositionedEventList(msgspec.Struct, frozen=True, tag_field="object", tag="list"):
+    """A page of the feed."""
+
+    data: list[PositionedEvent]
+    list_metadata: FeedCursor
+
+
+class PositionedEventPage(msgspec.Struct, frozen=True, tag_field="object", tag="list"):
+    """A page of the feed whose JSON is ready."""
+
+    data: list[msgspec.Raw]
+    list_metadata: FeedCursor
