@@ -13,7 +13,9 @@ from tenantry.environments.service import KeyUses
 from tenantry.events.api import RESOURCE as EVENTS
 from tenantry.organizations.api import RESOURCE as ORGANIZATIONS
 from tenantry.settings import InvalidSettings, Settings, variable
+from tenantry.webhooks import schedule
 from tenantry.webhooks.api import resource as webhook_endpoints
+from tenantry.webhooks.dispatch import Options
 from tenantry.webhooks.targets import TargetPolicy, networks
 
 
@@ -23,6 +25,15 @@ def target_policy(settings: Settings) -> TargetPolicy:
         return TargetPolicy(settings.webhook_http, networks(settings.webhook_allowed_networks))
     except ValueError as error:
         raise InvalidSettings(f"{variable('webhook_allowed_networks')}: {error}.") from error
+
+
+def webhook_options(settings: Settings) -> Options:
+    """Return how webhooks are delivered. Raises InvalidSettings."""
+    try:
+        waits = schedule.parse(settings.webhook_retry_seconds)
+    except ValueError as error:
+        raise InvalidSettings(f"{variable('webhook_retry_seconds')}: {error}.") from error
+    return Options(waits, settings.webhook_timeout_seconds, settings.webhook_concurrency)
 
 
 def resources(settings: Settings) -> tuple[Resource, ...]:

@@ -55,6 +55,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             " 10.0.0.0/8, fd00::/8. `tenantry dev` adds this machine."
         ),
     ] = ""
+    webhook_timeout_seconds: Annotated[
+        float, Meta(ge=0.1, le=60, description="Seconds that a receiver of webhooks has to answer.")
+    ] = 10.0
+    webhook_retry_seconds: Annotated[
+        str,
+        Meta(
+            description="Seconds between the attempts to deliver a webhook, comma-separated, spread by a tenth."
+            " One more attempt than there are numbers; then the delivery has failed."
+        ),
+    ] = "60,300,1800,10800,43200,172800"
+    webhook_concurrency: Annotated[
+        int, Meta(ge=1, le=256, description="Webhooks that one server process sends to one endpoint at once.")
+    ] = 64
     log_format: Annotated[
         LogFormat,
         Meta(description="json, console (readable), or auto: console in a terminal, json elsewhere."),

@@ -11,6 +11,8 @@ from tenantry.core.db import Database
 from tenantry.environments import service as environments
 from tenantry.environments.service import KeyUses
 from tenantry.events import service as events
+from tenantry.webhooks import delivery
+from tenantry.webhooks.dispatch import Dispatcher
 
 log = structlog.get_logger("tenantry.worker")
 
@@ -23,16 +25,20 @@ Chore = Callable[[], Awaitable[None]]
 class Worker:
     """Runs chores at intervals until it is stopped."""
 
-    def __init__(self, database: Database, uses: KeyUses, event_retention_days: int) -> None:
+    def __init__(
+        self, database: Database, uses: KeyUses, event_retention_days: int, dispatcher: Dispatcher
+    ) -> None:
         self._database = database
         self._uses = uses
         self._event_retention_days = event_retention_days
+        self._dispatcher = dispatcher
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Begin, on the running event loop."""
         for seconds, chore in ((_USES_SECONDS, self._record_uses), (_PRUNE_SECONDS, self._prune)):
             self._tasks.append(asyncio.get_running_loop().create_task(_repeat(seconds, chore)))
+        self._tasks.append(asyncio.get_running_loop().create_task(self._dispatcher.run()))
 
     async def stop(self) -> None:
         """Stop, and write what is still in memory."""
@@ -40,6 +46,7 @@ class Worker:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+        await self._dispatcher.stop()
         await self._record_uses()
 
     async def _record_uses(self) -> None:
@@ -51,6 +58,8 @@ class Worker:
         while await self._database.write_soon(idempotency.prune):
             pass
         while await self._database.write_soon(lambda tx: events.prune(tx, self._event_retention_days)):
+            pass
+        while await self._database.write_soon(lambda tx: delivery.prune(tx, self._event_retention_days)):
             pass
 
 

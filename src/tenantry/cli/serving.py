@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from tenantry import server
-from tenantry.app import target_policy
+from tenantry.app import target_policy, webhook_options
 from tenantry.cli.common import migrated, settings_options, told_plainly, without_password
 from tenantry.core.db import Transaction, migrate
 from tenantry.environments import service as environments
@@ -29,7 +29,7 @@ def dev(**options: str | None) -> None:
     """Serve for development: migrates by itself and has a known key."""
     with told_plainly():
         settings = _reaching_this_machine(load(options))
-        target_policy(settings)
+        _check_webhooks(settings)
         _check_workers(settings)
         server.check_address(settings)
         with _kept_as_long_as_running(settings) as settings:
@@ -48,7 +48,7 @@ def serve(**options: str | None) -> None:
             raise click.ClickException(
                 "sqlite:// keeps nothing; only `tenantry dev` takes it. Give sqlite:///path."
             )
-        target_policy(settings)
+        _check_webhooks(settings)
         _check_workers(settings)
         with migrated(settings):
             server.check_address(settings)
@@ -59,6 +59,11 @@ def serve(**options: str | None) -> None:
 def _check_workers(settings: Settings) -> None:
     if settings.workers > 1 and settings.database.startswith("sqlite:"):
         raise click.ClickException("SQLite has one writer: use --workers 1, or a postgresql:// database.")
+
+
+def _check_webhooks(settings: Settings) -> None:
+    target_policy(settings)
+    webhook_options(settings)
 
 
 def _reaching_this_machine(settings: Settings) -> Settings:

@@ -6,9 +6,10 @@ from tenantry.core.caller import Caller
 from tenantry.core.db import Transaction
 from tenantry.core.errors import ApiError, EntityNotFound
 from tenantry.core.page import Page, bounds, envelope, window
+from tenantry.events import service as events
 from tenantry.webhooks import store
 from tenantry.webhooks.names import subscribable_names
-from tenantry.webhooks.store import EndpointRow
+from tenantry.webhooks.store import EndpointRow, PlaceRow
 from tenantry.webhooks.targets import RefusedTarget, TargetPolicy, check_url
 from tenantry.webhooks.wire import (
     PREFIX,
@@ -78,7 +79,7 @@ def create(tx: Transaction, caller: Caller, body: CreateWebhookEndpoint, policy:
 
     Raises InvalidRequestParameters, InvalidUrl, DuplicateEndpoint.
     """
-    events = _checked_events(body.events)
+    names = _checked_events(body.events)
     _check_target(tx, caller, body.endpoint_url, policy)
     row = EndpointRow(
         id=tx.new_id(PREFIX),
@@ -87,12 +88,14 @@ def create(tx: Transaction, caller: Caller, body: CreateWebhookEndpoint, policy:
         previous_secret=None,
         previous_secret_until=None,
         status="enabled",
-        events=events,
+        events=names,
         failing_since=None,
         created_at=tx.now,
         updated_at=tx.now,
     )
     store.insert_endpoint(tx, caller.environment_id, row)
+    # What happened before the environment's first endpoint is owed to nobody.
+    store.insert_place(tx, PlaceRow(caller.environment_id, *events.last_settled(tx, caller.environment_id)))
     return shown(row)
 
 

@@ -103,3 +103,228 @@ def has_endpoint_behind(tx: Transaction, environment_id: str, limits: Bounds, fi
 
 def _endpoint(row: Row) -> EndpointRow:
     return msgspec.convert(dict(zip(EndpointRow.__struct_fields__, row, strict=True)), EndpointRow)
+
+
+class PlaceRow(msgspec.Struct, frozen=True):
+    """How far deliveries have been made of an environment's events."""
+
+    environment_id: str
+    transaction_id: int
+    position: int
+
+
+class DeliveryRow(msgspec.Struct, frozen=True):
+    """What a claimed delivery is about. `attempts` counts the one it was claimed for."""
+
+    id: str
+    environment_id: str
+    endpoint_id: str
+    event_id: str
+    attempts: int
+    body: bytes | None
+
+
+class AttemptRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One attempt: the answer's status, its latency, its first bytes, and what went wrong."""
+
+    id: str
+    delivery_id: str
+    status: int | None
+    latency_ms: int
+    answer: bytes
+    error: str | None
+    created_at: str
+
+
+def insert_place(tx: Transaction, place: PlaceRow) -> None:
+    """Begin to make deliveries of an environment's events past `place`, unless that was begun before."""
+    tx.run(
+        "INSERT INTO webhook_places (environment_id, transaction_id, position)"
+        " VALUES (:environment_id, :transaction_id, :position) ON CONFLICT (environment_id) DO NOTHING",
+        **msgspec.structs.asdict(place),
+    )
+
+
+_LOCK: dict[str, LiteralString] = {"sqlite": "", "postgres": " FOR UPDATE SKIP LOCKED"}
+
+
+def select_places(tx: Transaction) -> list[PlaceRow]:
+    """Return the place of every environment that has had an endpoint."""
+    return [
+        PlaceRow(*row) for row in tx.all("SELECT environment_id, transaction_id, position FROM webhook_places")
+    ]
+
+
+def lock_place(tx: Transaction, environment_id: str) -> PlaceRow | None:
+    """Return an environment's place for this transaction alone; None when another has it."""
+    sql: LiteralString = (
+        "SELECT environment_id, transaction_id, position FROM webhook_places"
+        " WHERE environment_id = :environment_id" + _LOCK[tx.engine]
+    )
+    row = tx.one(sql, environment_id=environment_id)
+    return PlaceRow(*row) if row else None
+
+
+def update_place(tx: Transaction, place: PlaceRow) -> None:
+    """Move an environment's place."""
+    tx.run(
+        "UPDATE webhook_places SET transaction_id = :transaction_id, position = :position"
+        " WHERE environment_id = :environment_id",
+        **msgspec.structs.asdict(place),
+    )
+
+
+def select_subscriptions(tx: Transaction, environment_id: str) -> list[tuple[str, str]]:
+    """Return id and events, a JSON list, of each enabled endpoint of an environment."""
+    rows = tx.all(
+        "SELECT id, events FROM webhook_endpoints WHERE environment_id = :environment_id AND status = 'enabled'",
+        environment_id=environment_id,
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
+def insert_delivery(
+    tx: Transaction, environment_id: str, endpoint_id: str, event_id: str, event: str, body: bytes | None = None
+) -> None:
+    """Owe an event to an endpoint, from now on. One that is owed or was made before is owed anew."""
+    tx.run(
+        "INSERT INTO webhook_deliveries (id, environment_id, endpoint_id, event_id, event, status, attempts,"
+        " due_at, body, created_at, updated_at)"
+        " VALUES (:id, :environment_id, :endpoint_id, :event_id, :event, 'pending', 0, :due_at, :body, :now, :now)"
+        " ON CONFLICT (endpoint_id, event_id) DO UPDATE"
+        " SET status = 'pending', attempts = 0, due_at = excluded.due_at, updated_at = excluded.updated_at",
+        id=tx.new_id("whd"),
+        environment_id=environment_id,
+        endpoint_id=endpoint_id,
+        event_id=event_id,
+        event=event,
+        due_at=tx.milliseconds,
+        body=body,
+        now=tx.now,
+    )
+
+
+def select_owed(tx: Transaction) -> list[str]:
+    """Return the ids of the endpoints to which something is due now.
+
+    The index is walked from one endpoint to the next, however much is owed to each.
+    """
+    rows = tx.all(
+        "WITH RECURSIVE owed (endpoint_id) AS ("
+        " SELECT (SELECT MIN(endpoint_id) FROM webhook_deliveries WHERE due_at IS NOT NULL)"
+        " UNION ALL SELECT (SELECT MIN(d.endpoint_id) FROM webhook_deliveries d"
+        "  WHERE d.due_at IS NOT NULL AND d.endpoint_id > owed.endpoint_id)"
+        " FROM owed WHERE owed.endpoint_id IS NOT NULL)"
+        " SELECT endpoint_id FROM owed WHERE endpoint_id IS NOT NULL"
+        " AND EXISTS (SELECT 1 FROM webhook_deliveries d"
+        "  WHERE d.endpoint_id = owed.endpoint_id AND d.due_at IS NOT NULL AND d.due_at <= :now)",
+        now=tx.milliseconds,
+    )
+    return [row[0] for row in rows]
+
+
+def claim(tx: Transaction, endpoint_id: str, most: int, lease_until: int) -> list[DeliveryRow]:
+    """Take up to `most` deliveries that are due to an endpoint; they are due again at the end of the lease."""
+    sql: LiteralString = (
+        "UPDATE webhook_deliveries SET due_at = :lease_until, attempts = attempts + 1 WHERE id IN"
+        " (SELECT id FROM webhook_deliveries WHERE endpoint_id = :endpoint_id AND due_at IS NOT NULL"
+        " AND due_at <= :now ORDER BY due_at LIMIT :most" + _LOCK[tx.engine] + ")"
+        " RETURNING id, environment_id, endpoint_id, event_id, attempts, body"
+    )
+    rows = tx.all(sql, endpoint_id=endpoint_id, now=tx.milliseconds, most=most, lease_until=lease_until)
+    return [DeliveryRow(*row) for row in rows]
+
+
+def drop_due(tx: Transaction, endpoint_id: str, most: int) -> int:
+    """Let up to `most` deliveries that are due to an endpoint be owed no longer; return how many."""
+    return tx.run(
+        "UPDATE webhook_deliveries SET status = 'failed', due_at = NULL, updated_at = :now WHERE id IN"
+        " (SELECT id FROM webhook_deliveries WHERE endpoint_id = :endpoint_id AND due_at IS NOT NULL"
+        " AND due_at <= :milliseconds ORDER BY due_at LIMIT :most)",
+        endpoint_id=endpoint_id,
+        milliseconds=tx.milliseconds,
+        most=most,
+        now=tx.now,
+    )
+
+
+def select_targets(tx: Transaction, endpoint_ids: list[str]) -> dict[str, tuple[str, EndpointRow]]:
+    """Return environment and row of those endpoints that are enabled, by id."""
+    rows = tx.all(
+        "SELECT environment_id, " + _ENDPOINT + " FROM webhook_endpoints"
+        " WHERE id IN :endpoint_ids AND status = 'enabled'",
+        endpoint_ids=endpoint_ids,
+    )
+    return {row[1]: (row[0], _endpoint(row[1:])) for row in rows}
+
+
+def insert_attempt(tx: Transaction, row: AttemptRow) -> None:
+    """Keep one attempt."""
+    tx.run(
+        "INSERT INTO webhook_attempts (id, delivery_id, status, latency_ms, answer, error, created_at)"
+        " VALUES (:id, :delivery_id, :status, :latency_ms, :answer, :error, :created_at)",
+        **msgspec.structs.asdict(row),
+    )
+
+
+def update_delivered(tx: Transaction, delivery_id: str) -> None:
+    """Mark a delivery as made, whoever holds its lease."""
+    tx.run(
+        "UPDATE webhook_deliveries SET status = 'delivered', due_at = NULL, updated_at = :now WHERE id = :id",
+        id=delivery_id,
+        now=tx.now,
+    )
+
+
+def update_failed(tx: Transaction, delivery_id: str, attempts: int, due_at: int | None) -> None:
+    """Let a delivery be due at that time, or never again, unless its lease has gone to another."""
+    tx.run(
+        "UPDATE webhook_deliveries SET status = :status, due_at = :due_at, updated_at = :now"
+        " WHERE id = :id AND attempts = :attempts AND due_at IS NOT NULL",
+        id=delivery_id,
+        attempts=attempts,
+        due_at=due_at,
+        status="failed" if due_at is None else "pending",
+        now=tx.now,
+    )
+
+
+def update_recovered(tx: Transaction, endpoint_id: str) -> None:
+    """Note that an endpoint takes deliveries."""
+    tx.run(
+        "UPDATE webhook_endpoints SET failing_since = NULL WHERE id = :id AND failing_since IS NOT NULL",
+        id=endpoint_id,
+    )
+
+
+def update_failing(tx: Transaction, endpoint_id: str) -> None:
+    """Note that an endpoint fails from now on, unless it did before."""
+    tx.run(
+        "UPDATE webhook_endpoints SET failing_since = :now WHERE id = :id AND failing_since IS NULL",
+        id=endpoint_id,
+        now=tx.milliseconds,
+    )
+
+
+def update_disabled(tx: Transaction, endpoint_id: str) -> None:
+    """Disable an endpoint."""
+    tx.run(
+        "UPDATE webhook_endpoints SET status = 'disabled', updated_at = :now WHERE id = :id",
+        id=endpoint_id,
+        now=tx.now,
+    )
+
+
+def delete_old(tx: Transaction, before_id: str, most: int) -> int:
+    """Delete up to `most` deliveries made before that id, owed to nobody, with their attempts; return how many."""
+    rows = tx.all(
+        "SELECT id FROM (SELECT id, due_at FROM webhook_deliveries WHERE id < :before_id ORDER BY id LIMIT :most)"
+        " AS oldest WHERE due_at IS NULL",
+        before_id=before_id,
+        most=most,
+    )
+    ids = [row[0] for row in rows]
+    if ids:
+        tx.run("DELETE FROM webhook_attempts WHERE delivery_id IN :ids", ids=ids)
+        tx.run("DELETE FROM webhook_deliveries WHERE id IN :ids", ids=ids)
+    return len(ids)

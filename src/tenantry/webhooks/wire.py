@@ -30,6 +30,20 @@ class WebhookEndpoint(msgspec.Struct, frozen=True, kw_only=True, tag_field="obje
     updated_at: str
 
 
+class DisabledWebhookEndpoint(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="object", tag="webhook_endpoint"
+):
+    """The data of `webhook_endpoint.disabled`: an endpoint that Tenantry gave up, without its secret, and why."""
+
+    id: str
+    endpoint_url: str
+    status: Status
+    events: list[str]
+    created_at: str
+    updated_at: str
+    reason: str
+
+
 class CreateWebhookEndpoint(msgspec.Struct, frozen=True, kw_only=True):
     """The body of a create."""
 

@@ -1,0 +1,175 @@
+"""The loop that delivers: look, claim, send, record, in every server process.
+
+Nothing is sent within a transaction. Of each endpoint only so many deliveries are under
+way at once, so a slow or dead one holds up nobody else.
+"""
+
+import asyncio
+import contextlib
+import importlib
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Protocol
+
+import msgspec
+import structlog
+
+from tenantry.core.clock import Clock
+from tenantry.core.db import Database
+from tenantry.webhooks import delivery
+from tenantry.webhooks.delivery import Outcome, Parcel, Result
+from tenantry.webhooks.signature import signature
+from tenantry.webhooks.targets import TargetPolicy
+
+log = structlog.get_logger("tenantry.webhooks")
+
+_INTERVAL_SECONDS = 0.25
+_LEAST_REST_SECONDS = 0.002
+_AFTER_FAILURE_SECONDS = 1.0
+_STOP_SECONDS = 3.0
+_MOST_AT_ONCE = 512
+_FAILING_SHARE = 16
+_LEASE_SLACK_SECONDS = 10.0
+
+
+class Options(msgspec.Struct, frozen=True):
+    """How to deliver: the waits between attempts, one attempt's time, how many at once to one endpoint."""
+
+    waits: tuple[float, ...]
+    timeout: float
+    concurrency: int
+
+
+class Sender(Protocol):
+    """What sends a parcel's bytes once."""
+
+    async def send(self, parcel: Parcel, signed: str) -> Outcome:
+        """Return what came of it; never raises what the network did."""
+
+    async def close(self) -> None:
+        """Let go of every connection."""
+
+
+def http_sender(policy: TargetPolicy, timeout: float) -> Callable[[], Awaitable[Sender]]:
+    """Return what opens the HTTP client, whose library is loaded then: it would cost everybody 20 MiB."""
+
+    async def connect() -> Sender:
+        client = await asyncio.to_thread(importlib.import_module, "tenantry.webhooks.client")
+        sender: Sender = client.Client(policy, timeout, client.system_resolver())
+        return sender
+
+    return connect
+
+
+class Dispatcher:
+    """Delivers what is owed until it is stopped."""
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        chance: Callable[[], float],
+        options: Options,
+        connect: Callable[[], Awaitable[Sender]],
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._chance = chance
+        self._options = options
+        self._connect = connect
+        self._sender: Sender | None = None
+        self._under_way: dict[str, int] = {}
+        self._failing: set[str] = set()
+        self._finished: list[Result] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._woken = asyncio.Event()
+
+    async def run(self) -> None:
+        """Deliver, until cancelled."""
+        while True:
+            try:
+                await self._turn()
+            except Exception as error:
+                log.error("deliveries failed", exc_info=error)
+                await asyncio.sleep(_AFTER_FAILURE_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), _INTERVAL_SECONDS)
+            self._woken.clear()
+            await asyncio.sleep(_LEAST_REST_SECONDS)
+
+    async def stop(self) -> None:
+        """Wait a little for what is under way and record it. What is not through by then is sent anew later."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_STOP_SECONDS)
+        for task in self._tasks:
+            task.cancel()
+        await self._record()
+        if self._sender is not None:
+            await self._sender.close()
+
+    async def _turn(self) -> None:
+        found, _ = await asyncio.gather(self._database.read_soon(delivery.waiting), self._record())
+        for environment_id in found.environments:
+            await self._database.write_soon(partial(delivery.fan_out, environment_id=environment_id))
+            self._woken.set()
+        rooms = self._rooms(found.endpoints)
+        if not any(rooms.values()):
+            return
+        lease = round((self._options.timeout + _LEASE_SLACK_SECONDS) * 1000)
+        parcels = await self._database.write_soon(lambda tx: delivery.claim(tx, rooms, lease))
+        if parcels and self._sender is None:
+            self._sender = await self._connect()
+        for parcel in parcels:
+            self._start(parcel)
+
+    def _rooms(self, endpoints: list[str]) -> dict[str, int]:
+        """Return how many more deliveries may be under way to each endpoint; few to one that fails."""
+        free = _MOST_AT_ONCE - len(self._tasks)
+        rooms = {}
+        for endpoint_id in sorted(endpoints, key=lambda each: self._under_way.get(each, 0)):
+            most = self._options.concurrency
+            if endpoint_id in self._failing:
+                most = max(1, most // _FAILING_SHARE)
+            room = max(0, min(free, most - self._under_way.get(endpoint_id, 0)))
+            free -= room
+            if room:
+                rooms[endpoint_id] = room
+        return rooms
+
+    def _start(self, parcel: Parcel) -> None:
+        self._under_way[parcel.endpoint_id] = self._under_way.get(parcel.endpoint_id, 0) + 1
+        task = asyncio.get_running_loop().create_task(self._deliver(parcel))
+        self._tasks.add(task)
+        task.add_done_callback(partial(self._end, parcel))
+
+    def _end(self, parcel: Parcel, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        left = self._under_way[parcel.endpoint_id] - 1
+        if left:
+            self._under_way[parcel.endpoint_id] = left
+        else:
+            del self._under_way[parcel.endpoint_id]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("delivery failed", delivery=parcel.delivery_id, exc_info=error)
+        self._woken.set()
+
+    async def _deliver(self, parcel: Parcel) -> None:
+        """Send a parcel signed by its newest secret; when that is refused and an older one counts, by that."""
+        assert self._sender is not None
+        outcome = Outcome(None, 0)
+        for secret in parcel.secrets:
+            outcome = await self._sender.send(parcel, signature(secret, self._clock(), parcel.body))
+            if outcome.delivered or outcome.status is None:
+                break
+        (self._failing.discard if outcome.delivered else self._failing.add)(parcel.endpoint_id)
+        self._finished.append(Result(parcel, outcome, self._chance()))
+
+    async def _record(self) -> None:
+        finished, self._finished = self._finished, []
+        if not finished:
+            return
+        try:
+            await self._database.write_soon(lambda tx: delivery.record(tx, finished, self._options.waits))
+        except BaseException:
+            self._finished = finished + self._finished
+            raise

@@ -1,0 +1,127 @@
+"""Receivers of webhooks: real HTTP servers in processes of their own.
+
+python receivers.py FILE PORT FAILING [SECONDS] [ANSWER]
+
+FILE gets a JSON line for each request that is answered: its path, its signature, its body, the
+answer's status. A share of FAILING in 0 to 1 is answered with 500, by turns, another with ANSWER
+(200 when not given) after SECONDS. Headers that begin with `x-` of ANSWER's own are given as JSON
+in the environment variable HEADERS.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from support import free_port
+
+_START_SECONDS = 10.0
+
+
+class Receiver:
+    """A receiver that can be killed and started anew at the same port; what it got is kept in a file."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        failing: float = 0.0,
+        seconds: float = 0.0,
+        answer: int = 200,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._file = folder / f"received-{self.port}.jsonl"
+        self._arguments = [str(self._file), str(self.port), str(failing), str(seconds), str(answer)]
+        self._headers = json.dumps(headers or {})
+        self.start()
+
+    def start(self) -> None:
+        """Start, and wait until it answers."""
+        self.process = subprocess.Popen(
+            [sys.executable, __file__, *self._arguments], env=os.environ | {"HEADERS": self._headers}
+        )
+        deadline = time.monotonic() + _START_SECONDS
+        while time.monotonic() < deadline:
+            with contextlib.suppress(httpx.TransportError):
+                httpx.get(self.url)
+                return
+            time.sleep(0.02)
+        raise AssertionError("the receiver did not start")
+
+    def kill(self) -> None:
+        """End the process as a power cut would."""
+        self.process.kill()
+        self.process.wait()
+
+    def received(self) -> list[dict[str, Any]]:
+        """Return all webhooks so far, in the order in which they came."""
+        lines = self._file.read_text("utf-8").splitlines() if self._file.exists() else []
+        return [json.loads(line) for line in lines]
+
+    def taken(self) -> list[dict[str, Any]]:
+        """Return the body of each webhook that was answered with 2xx."""
+        return [json.loads(each["body"]) for each in self.received() if each["status"] < 300]
+
+    def wait_for(self, count: int, seconds: float = 15.0) -> list[dict[str, Any]]:
+        """Return what was received once that are at least `count`."""
+        deadline = time.monotonic() + seconds
+        while len(found := self.received()) < count:
+            assert time.monotonic() < deadline, f"{len(found)} of {count} came within {seconds} s"
+            time.sleep(0.05)
+        return found
+
+
+async def _serve(path: str, port: int, failing: float, seconds: float, answer: int) -> None:
+    headers = "".join(f"{name}: {value}\r\n" for name, value in json.loads(os.environ["HEADERS"]).items())
+    count = 0
+    with Path(path).open("a", encoding="utf-8", buffering=1) as file:  # noqa: ASYNC230 (once, before it serves)
+
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal count
+            with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+                while True:
+                    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+                    fields = {
+                        name.lower(): value.strip()
+                        for name, _, value in (line.partition(":") for line in head[1:] if line)
+                    }
+                    body = await reader.readexactly(int(fields.get("content-length", 0)))
+                    if head[0].startswith("GET"):
+                        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+                        continue
+                    count += 1
+                    fails = int(count * failing) > int((count - 1) * failing)
+                    await asyncio.sleep(seconds)
+                    status = 500 if fails else answer
+                    line = {
+                        "path": head[0].split(" ")[1],
+                        "headers": fields,
+                        "body": body.decode(),
+                        "status": status,
+                        "at": time.time(),
+                    }
+                    file.write(json.dumps(line) + "\n")
+                    writer.write(
+                        f"HTTP/1.1 {status} Answer\r\n{headers}content-length: 6\r\n\r\nthanks".encode("latin-1")
+                    )
+                    await writer.drain()
+            writer.close()
+
+        async with await asyncio.start_server(handle, "127.0.0.1", port) as server:
+            await server.serve_forever()
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    name, port_text, *rest = sys.argv[1:]
+    asyncio.run(_serve(name, int(port_text), float(rest[0]), float(rest[1]), int(rest[2])))
