@@ -13,6 +13,9 @@ import pytest
 from support import Access, Server
 from tenantry.app import endpoints
 
+ENDLESS = {"tenantry.events.stream"}
+CURL_TIMED_OUT = 28
+_MOST_SECONDS = 5
 _SECONDS = 30
 
 
@@ -83,14 +86,15 @@ def test_every_example_works_as_it_stands(page: str, server: Server, access: Acc
             "EXTERNAL_ID": external_id,
         }
         done = subprocess.run(
-            ["bash", "-uc", f"{command} --silent --show-error --fail-with-body"],
+            ["bash", "-uc", f"{command} --silent --show-error --fail-with-body --max-time {_MOST_SECONDS}"],
             env=os.environ | variables,
             capture_output=True,
             text=True,
             timeout=_SECONDS,
             check=False,
         )
-        assert done.returncode == 0, (command, done.stdout, done.stderr)
+        endless = name in ENDLESS and done.returncode == CURL_TIMED_OUT
+        assert endless or done.returncode == 0, (command, done.stdout, done.stderr)
 
 
 def test_a_get_names_no_method(page: str) -> None:

@@ -4,7 +4,7 @@ Between two looks nothing is held: no thread, no connection, no transaction.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from functools import partial
 from typing import Any
 
@@ -94,7 +94,7 @@ async def _messages(feed: _Feed, found: Followed) -> AsyncGenerator[bytes, None]
     yield b"retry: %d\n\n" % _RETRY_MILLISECONDS
     while sent < MOST_BYTES and not feed.outside.watch.stopped:
         if found.events:
-            messages = b"".join(message(row) for row in found.events)
+            messages = b"".join(_up_to(MOST_BYTES - sent, found.events))
             sent, spoken = sent + len(messages), loop.time()
             yield messages
         elif loop.time() - spoken >= HEARTBEAT_SECONDS:
@@ -106,6 +106,16 @@ async def _messages(feed: _Feed, found: Followed) -> AsyncGenerator[bytes, None]
             found = await feed.look(found.end)
         except ApiError:
             return  # the key is revoked, or the database cannot be reached: the next request is told
+
+
+def _up_to(most: int, rows: list[EventRow]) -> Iterator[bytes]:
+    """Yield messages until they hold `most` bytes; the last one is whole all the same."""
+    for row in rows:
+        if most <= 0:
+            return
+        text = message(row)
+        most -= len(text)
+        yield text
 
 
 def message(row: EventRow) -> bytes:
