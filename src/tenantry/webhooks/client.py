@@ -85,7 +85,7 @@ class Client:
         except RefusedTarget as refused:
             error = f"refused: {refused}"
         except (aiohttp.ClientError, OSError, ValueError) as failure:
-            error = f"{type(failure).__name__}: {failure}"
+            error = _told(failure)
         return Outcome(status, round((time.perf_counter() - started) * 1000), answer, error, retry_after)
 
     async def close(self) -> None:
@@ -99,6 +99,12 @@ class Client:
         except ValueError as error:
             raise RefusedAddress(f"refused: {error}") from error
         return socket.socket(family, kind, protocol)
+
+
+def _told(failure: Exception) -> str:
+    """Return what went wrong as a line for people: what the system said, where that is known."""
+    cause = failure.os_error if isinstance(failure, aiohttp.ClientConnectorError) else failure
+    return f"{type(cause).__name__}: {cause}"
 
 
 async def _beginning(response: aiohttp.ClientResponse) -> bytes:

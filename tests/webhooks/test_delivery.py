@@ -1,0 +1,231 @@
+"""Webhooks arrive: signed, again when they failed, and whatever another endpoint does."""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from workos import WorkOSClient
+
+from receivers import Receiver
+from support import ROOT
+from tenantry.core.db import Database
+
+NODE = ROOT / "tests/sdk/node"
+VERIFY = """
+import { readFile } from 'node:fs/promises';
+const { WorkOS } = await import('workos-newest');
+const { webhooks } = new WorkOS('sk_test');
+for (const { body, signature, secret } of JSON.parse(await readFile('/dev/stdin', 'utf8'))) {
+  const event = await webhooks.constructEvent({ payload: JSON.parse(body), sigHeader: signature, secret });
+  console.log(event.event);
+}
+"""
+
+
+def subscribe(hooks: httpx.Client, url: str, *events: str) -> dict[str, Any]:
+    body = {"endpoint_url": url, "events": events or ["organization.created"]}
+    answer = hooks.post("/webhook_endpoints", json=body)
+    assert answer.status_code == 201, answer.text
+    made: dict[str, Any] = answer.json()
+    return made
+
+
+def create(hooks: httpx.Client, count: int = 1) -> list[str]:
+    return [hooks.post("/organizations", json={"name": f"Org {n}"}).json()["id"] for n in range(count)]
+
+
+def subjects(receiver: Receiver) -> list[str]:
+    return [json.loads(each["body"])["data"]["id"] for each in receiver.received()]
+
+
+def states(database: Database) -> list[tuple[str, int]]:
+    rows = database.read(lambda tx: tx.all("SELECT status, attempts FROM webhook_deliveries ORDER BY id"))
+    return [(row[0], row[1]) for row in rows]
+
+
+def wait_until_settled(database: Database, seconds: float = 10.0) -> list[tuple[str, int]]:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = states(database)
+        if found and all(status != "pending" for status, _ in found):
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"still owed: {states(database)}")
+
+
+def every_event(hooks: httpx.Client, receiver: Receiver) -> tuple[str, list[dict[str, Any]]]:
+    """Make Tenantry send every event that it makes; return the secret and what was received."""
+    names = [f"organization.{each}" for each in ("created", "updated", "deleted")]
+    names += [f"organization_domain.{each}" for each in ("created", "verified", "deleted")]
+    secret = subscribe(hooks, receiver.url, *names)["secret"]
+    body = {"name": "Müller & Söhne", "domain_data": [{"domain": "a.com", "state": "pending"}]}
+    made = hooks.post("/organizations", json=body).json()
+    path = f"/organizations/{made['id']}"
+    hooks.put(path, json={"name": "New", "domain_data": [{"domain": "a.com", "state": "verified"}]})
+    hooks.delete(path)
+    found = receiver.wait_for(len(names))
+    assert {json.loads(each["body"])["event"] for each in found} == set(names)
+    return secret, found
+
+
+def test_the_python_sdk_verifies_and_reads_every_event(hooks: httpx.Client, receive: Any) -> None:
+    secret, found = every_event(hooks, receive())
+    sdk = WorkOSClient(api_key="sk_test", base_url="http://127.0.0.1:1")
+    for each in found:
+        body, signature = each["body"].encode(), each["headers"]["workos-signature"]
+        event = sdk.webhooks.verify_event(event_body=body, event_signature=signature, secret=secret)
+        assert getattr(event, "event", None) == json.loads(body)["event"]
+        with pytest.raises(ValueError, match="does not match"):
+            sdk.webhooks.verify_event(event_body=body + b" ", event_signature=signature, secret=secret)
+
+
+def test_the_node_sdk_verifies_and_reads_every_event(hooks: httpx.Client, receive: Any) -> None:
+    node = shutil.which("node")
+    if node is None or not (NODE / "node_modules").is_dir():
+        pytest.skip("NO NODE SDK: run: npm ci --prefix tests/sdk/node")
+    secret, found = every_event(hooks, receive())
+    given = [
+        {"body": each["body"], "signature": each["headers"]["workos-signature"], "secret": secret}
+        for each in found
+    ]
+    run = subprocess.run(
+        [node, "--input-type=module", "--eval", VERIFY],
+        cwd=NODE,
+        env={"PATH": os.environ["PATH"]},
+        input=json.dumps(given),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.split() == [json.loads(each["body"])["event"] for each in found]
+
+
+def test_what_arrives_is_the_event_as_the_feed_has_it(hooks: httpx.Client, receive: Any) -> None:
+    receiver = receive()
+    subscribe(hooks, f"{receiver.url}/hook?a=b")
+    create(hooks)
+    (got,) = receiver.wait_for(1)
+    (event,) = hooks.get("/events?events=organization.created").json()["data"]
+    assert json.loads(got["body"]) == event
+    assert got["path"] == "/hook?a=b"
+    assert got["headers"]["content-type"] == "application/json"
+
+
+def test_only_what_is_subscribed_to_is_sent_and_only_from_then_on(
+    hooks: httpx.Client, hook_database: Database, receive: Any
+) -> None:
+    create(hooks, 3)
+    receiver, other = receive(), receive()
+    first = subscribe(hooks, receiver.url)
+    subscribe(hooks, other.url, "organization.deleted")
+    made = create(hooks, 3)
+    receiver.wait_for(3)
+    hooks.patch(f"/webhook_endpoints/{first['id']}", json={"status": "disabled"})
+    create(hooks, 2)
+    time.sleep(1)
+    assert sorted(subjects(receiver)) == sorted(made)
+    assert other.received() == []
+    assert wait_until_settled(hook_database) == [("delivered", 1)] * 3
+
+
+def test_a_slow_or_dead_endpoint_delays_no_other(hooks: httpx.Client, receive: Any) -> None:
+    slow, quick, dead = receive(seconds=30), receive(), receive()
+    for receiver in (slow, dead, quick):
+        subscribe(hooks, receiver.url)
+    dead.kill()
+    created = [create(hooks, 100) for _ in range(2)]
+    started = time.monotonic()
+    quick.wait_for(200, 5)
+    assert time.monotonic() - started < 2
+    assert sorted(subjects(quick)) == sorted(each for part in created for each in part)
+
+
+def test_a_failed_delivery_is_sent_again_with_a_new_signature(
+    hooks: httpx.Client, hook_database: Database, receive: Any
+) -> None:
+    receiver = receive(answer=503)
+    subscribe(hooks, receiver.url)
+    create(hooks)
+    assert wait_until_settled(hook_database) == [("failed", 4)]
+    found = receiver.received()
+    assert len(found) == 4
+    assert len({each["body"] for each in found}) == 1
+    assert len({each["headers"]["workos-signature"] for each in found}) == 4
+    waits = [later["at"] - earlier["at"] for earlier, later in pairwise(found)]
+    assert all(wait > 0.4 for wait in waits), waits
+
+
+def test_a_redirect_is_a_failure_and_is_not_followed(
+    hooks: httpx.Client, hook_database: Database, receive: Any
+) -> None:
+    elsewhere = receive()
+    receiver = receive(answer=307, headers={"location": elsewhere.url})
+    subscribe(hooks, receiver.url)
+    create(hooks)
+    assert wait_until_settled(hook_database)[0][0] == "failed"
+    assert elsewhere.received() == []
+
+
+def test_retry_after_is_honoured(hooks: httpx.Client, receive: Any) -> None:
+    receiver = receive(answer=429, headers={"retry-after": "2"})
+    subscribe(hooks, receiver.url)
+    create(hooks)
+    first, second = receiver.wait_for(2)[:2]
+    assert second["at"] - first["at"] > 1.9
+
+
+def test_410_disables_the_endpoint_with_an_event(
+    hooks: httpx.Client, hook_database: Database, receive: Any
+) -> None:
+    gone, watcher = receive(answer=410), receive()
+    made = subscribe(hooks, gone.url)
+    subscribe(hooks, watcher.url, "webhook_endpoint.disabled")
+    create(hooks)
+    (got,) = watcher.wait_for(1)
+    event = json.loads(got["body"])
+    assert event["event"] == "webhook_endpoint.disabled"
+    assert event["data"]["id"] == made["id"]
+    assert event["data"]["reason"] == "The endpoint answered 410 Gone."
+    assert "secret" not in event["data"]
+    listed = {each["id"]: each["status"] for each in hooks.get("/webhook_endpoints").json()["data"]}
+    assert listed[made["id"]] == "disabled"
+    create(hooks, 3)
+    time.sleep(1)
+    assert len(gone.received()) == 1
+    assert sorted(wait_until_settled(hook_database)) == [("delivered", 1), ("failed", 1)]
+
+
+def test_every_attempt_is_kept(hooks: httpx.Client, hook_database: Database, receive: Any) -> None:
+    receiver = receive(failing=0.5)
+    subscribe(hooks, receiver.url)
+    create(hooks, 2)
+    wait_until_settled(hook_database)
+    rows = hook_database.read(
+        lambda tx: tx.all("SELECT status, latency_ms, answer, error FROM webhook_attempts ORDER BY id")
+    )
+    assert sorted({row[0] for row in rows}) == [200, 500]
+    assert len(rows) == len(receiver.received())
+    assert {bytes(row[2]) for row in rows} == {b"thanks"}
+    assert {row[3] for row in rows} == {None}
+    assert all(0 <= row[1] < 2000 for row in rows)
+
+
+def test_a_server_that_is_told_to_stop_records_what_was_under_way(
+    hooks: httpx.Client, hook_database: Database, receive: Any, tmp_path: Path
+) -> None:
+    receiver = receive(seconds=0.5)
+    subscribe(hooks, receiver.url)
+    create(hooks, 5)
+    receiver.wait_for(1)
+    assert tmp_path.exists()
+    assert wait_until_settled(hook_database) == [("delivered", 1)] * 5
+    assert len(receiver.received()) == 5
