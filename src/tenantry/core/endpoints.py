@@ -111,7 +111,7 @@ class Stream(msgspec.Struct, frozen=True):
 
 
 class Download(msgspec.Struct, frozen=True):
-    """An answer that stands in an open temporary file without a name; whoever sends it closes it."""
+    """An answer in a temporary file without a name, open at its beginning; whoever sends it closes it."""
 
     file: BinaryIO
     content_type: str

@@ -144,7 +144,6 @@ async def _send_rsgi(made: Stream | Download, request: Request, protocol: Any) -
         protocol.response_empty(made.status, fields_of(made))
     elif isinstance(made, Download):
         # The server reads the file itself, as fast as the client takes it.
-        made.file.seek(0)
         protocol.response_file(made.status, fields_of(made), f"/dev/fd/{made.file.fileno()}")
         asyncio.get_running_loop().call_later(_OPENED_SECONDS, made.file.close)
     else:

@@ -2,11 +2,12 @@
 
 import msgspec
 
-from tenantry.core.endpoints import Call, Endpoint, Resource
+from tenantry.core.endpoints import Call, Download, Endpoint, Resource, always
 from tenantry.core.page import Page
 from tenantry.domains.service import DomainTaken
-from tenantry.organizations import service
+from tenantry.organizations import reconcile, service, snapshot
 from tenantry.organizations.metadata import InvalidMetadata
+from tenantry.organizations.reconcile import TooManyToCompare
 from tenantry.organizations.service import (
     ExternalIdAlreadyUsed,
     OrganizationNotFound,
@@ -17,6 +18,8 @@ from tenantry.organizations.wire import (
     ListOrganizations,
     Organization,
     OrganizationList,
+    Reconcile,
+    Reconciliation,
     UpdateOrganization,
 )
 
@@ -50,6 +53,14 @@ def _update(call: Call) -> msgspec.Raw:
 
 def _delete(call: Call) -> None:
     service.delete(call.tx, call.caller, call.path["id"])
+
+
+def _snapshot(call: Call) -> Download:
+    return snapshot.take(call.tx, call.caller)
+
+
+def _reconcile(call: Call) -> Reconciliation:
+    return reconcile.compare(call.tx, call.caller, call.body)
 
 
 def _searches(query: ListOrganizations) -> bool:
@@ -124,6 +135,28 @@ RESOURCE = Resource(
             status=202,
             errors=(OrganizationNotFound,),
             handler=_delete,
+        ),
+        Endpoint(
+            method="GET",
+            path="/tenantry/snapshot",
+            name="tenantry.snapshot",
+            summary="Copy all organizations, as lines of JSON, with the position of the events that lead on",
+            media=snapshot.MEDIA,
+            answer=Organization,
+            handler=_snapshot,
+            scans=always,
+        ),
+        Endpoint(
+            method="POST",
+            path="/tenantry/reconcile",
+            name="tenantry.reconcile",
+            summary="Tell which organizations of a copy differ",
+            body=Reconcile,
+            answer=Reconciliation,
+            errors=(TooManyToCompare,),
+            handler=_reconcile,
+            scans=always,
+            changes=False,
         ),
     ),
 )

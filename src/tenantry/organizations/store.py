@@ -145,3 +145,29 @@ def _parameters(environment_id: str, chosen: Filter, cursor: str | None) -> dict
     if chosen.domains:
         parameters["domains"] = chosen.domains
     return parameters
+
+
+def select_wires(tx: Transaction, environment_id: str, after: str, most: int) -> list[tuple[str, bytes]]:
+    """Return id and JSON of the first `most` organizations past the id `after`, by id."""
+    rows = tx.all(
+        "SELECT id, wire FROM organizations WHERE environment_id = :environment_id AND id > :after"
+        " ORDER BY id LIMIT :most",
+        environment_id=environment_id,
+        after=after,
+        most=most,
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
+def select_versions(
+    tx: Transaction, environment_id: str, after: str, through: str | None, most: int
+) -> list[tuple[str, str]]:
+    """Return id and time of update of the first `most` organizations past `after`, by id, `through` included."""
+    sql: LiteralString = (
+        "SELECT id, updated_at FROM organizations WHERE environment_id = :environment_id AND id > :after"
+    )
+    parameters = {"environment_id": environment_id, "after": after, "most": most}
+    if through is not None:
+        sql += " AND id <= :through"
+        parameters["through"] = through
+    return [(row[0], row[1]) for row in tx.all(sql + " ORDER BY id LIMIT :most", **parameters)]

@@ -100,3 +100,55 @@ class OrganizationList(msgspec.Struct, frozen=True, tag_field="object", tag="lis
 
     data: list[Organization]
     list_metadata: ListMetadata
+
+
+class SnapshotStart(msgspec.Struct, frozen=True, kw_only=True, tag_field="object", tag="snapshot"):
+    """The first line of a snapshot: the position past which the events lead on from it."""
+
+    position: str
+    created_at: str
+
+
+class SnapshotEnd(msgspec.Struct, frozen=True, kw_only=True, tag_field="object", tag="snapshot_end"):
+    """The last line of a snapshot: how many organizations came before it."""
+
+    count: int
+
+
+class Reconcile(msgspec.Struct, frozen=True, kw_only=True):
+    """What a consumer has: the hash of each bucket of its copy, of ids past `after` up to and with `through`."""
+
+    buckets: Annotated[
+        dict[str, Any],
+        Meta(
+            description="For each bucket that is not empty, two hexadecimal digits, the SHA-256 of what is in it.",
+            extra_json_schema={
+                "propertyNames": {"pattern": "^[0-9a-f]{2}$"},
+                "additionalProperties": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+            },
+        ),
+    ]
+    after: Annotated[OrganizationCursor, Meta(description="Compare only ids greater than this one.")] | None = None
+    through: Annotated[OrganizationCursor, Meta(description="Compare only ids up to this one.")] | None = None
+
+
+class Version(msgspec.Struct, frozen=True):
+    """An organization's id and when it was changed last."""
+
+    id: str
+    updated_at: str
+
+
+class DifferingBucket(msgspec.Struct, frozen=True):
+    """A bucket that is not the same here, and all that is in it here."""
+
+    bucket: str
+    organizations: list[Version]
+
+
+class Reconciliation(msgspec.Struct, frozen=True, kw_only=True, tag_field="object", tag="reconciliation"):
+    """The buckets that differ, in order; `more` says that not all of them fitted. `position`: when it was so."""
+
+    position: str
+    differing: list[DifferingBucket]
+    more: bool
