@@ -6,6 +6,9 @@ from importlib.resources import files
 DISABLED = "webhook_endpoint.disabled"
 """Our own: Tenantry has stopped delivering to an endpoint. The hosted API has no such event."""
 
+TEST = "webhook_endpoint.test"
+"""Our own: what a test send sends. It is in no feed and cannot be subscribed to."""
+
 
 @lru_cache(maxsize=1)
 def subscribable_names() -> frozenset[str]:

@@ -185,14 +185,18 @@ def select_subscriptions(tx: Transaction, environment_id: str) -> list[tuple[str
 
 def insert_delivery(
     tx: Transaction, environment_id: str, endpoint_id: str, event_id: str, event: str, body: bytes | None = None
-) -> None:
-    """Owe an event to an endpoint, from now on. One that is owed or was made before is owed anew."""
-    tx.run(
+) -> str:
+    """Owe an event to an endpoint, from now on; return the delivery's id.
+
+    One that is owed or was made before keeps its id and is owed anew.
+    """
+    row = tx.one(
         "INSERT INTO webhook_deliveries (id, environment_id, endpoint_id, event_id, event, status, attempts,"
         " due_at, body, created_at, updated_at)"
         " VALUES (:id, :environment_id, :endpoint_id, :event_id, :event, 'pending', 0, :due_at, :body, :now, :now)"
         " ON CONFLICT (endpoint_id, event_id) DO UPDATE"
-        " SET status = 'pending', attempts = 0, due_at = excluded.due_at, updated_at = excluded.updated_at",
+        " SET status = 'pending', attempts = 0, due_at = excluded.due_at, updated_at = excluded.updated_at"
+        " RETURNING id",
         id=tx.new_id("whd"),
         environment_id=environment_id,
         endpoint_id=endpoint_id,
@@ -202,6 +206,9 @@ def insert_delivery(
         body=body,
         now=tx.now,
     )
+    assert row is not None
+    identity: str = row[0]
+    return identity
 
 
 def select_owed(tx: Transaction) -> list[str]:
@@ -328,3 +335,77 @@ def delete_old(tx: Transaction, before_id: str, most: int) -> int:
         tx.run("DELETE FROM webhook_attempts WHERE delivery_id IN :ids", ids=ids)
         tx.run("DELETE FROM webhook_deliveries WHERE id IN :ids", ids=ids)
     return len(ids)
+
+
+class KeptDelivery(msgspec.Struct, frozen=True):
+    """One delivery's row as it is shown."""
+
+    id: str
+    endpoint_id: str
+    event_id: str
+    event: str
+    status: str
+    attempts: int
+    due_at: int | None
+    body: bytes | None
+    created_at: str
+    updated_at: str
+
+
+_DELIVERY: LiteralString = (
+    "id, endpoint_id, event_id, event, status, attempts, due_at, body, created_at, updated_at"
+)
+_ATTEMPT: LiteralString = "id, delivery_id, status, latency_ms, answer, error, created_at"
+
+
+def _walk(limits: Bounds) -> LiteralString:
+    """Return the end of a query that walks `limits` by id."""
+    sql: LiteralString = ""
+    if limits.cursor is not None:
+        sql = " AND id < :cursor" if limits.descending else " AND id > :cursor"
+    return sql + (" ORDER BY id DESC LIMIT :most" if limits.descending else " ORDER BY id LIMIT :most")
+
+
+def _walked(limits: Bounds) -> dict[str, object]:
+    cursor = {} if limits.cursor is None else {"cursor": limits.cursor}
+    return {"most": limits.limit + 1, **cursor}
+
+
+def _behind(limits: Bounds) -> LiteralString:
+    return " AND id > :first LIMIT 1" if limits.descending else " AND id < :first LIMIT 1"
+
+
+def select_delivery(tx: Transaction, environment_id: str, delivery_id: str) -> KeptDelivery | None:
+    """Return one delivery."""
+    row = tx.one(
+        "SELECT " + _DELIVERY + " FROM webhook_deliveries WHERE id = :id AND environment_id = :environment_id",
+        id=delivery_id,
+        environment_id=environment_id,
+    )
+    return KeptDelivery(*row) if row else None
+
+
+def select_deliveries(tx: Transaction, endpoint_id: str, limits: Bounds) -> list[KeptDelivery]:
+    """Return an endpoint's deliveries within `limits`, in walking order, and one more if there is one."""
+    sql: LiteralString = "SELECT " + _DELIVERY + " FROM webhook_deliveries WHERE endpoint_id = :endpoint_id"
+    rows = tx.all(sql + _walk(limits), endpoint_id=endpoint_id, **_walked(limits))
+    return [KeptDelivery(*row) for row in rows]
+
+
+def has_delivery_behind(tx: Transaction, endpoint_id: str, limits: Bounds, first: str) -> bool:
+    """Return whether there are deliveries on the other side of `first` than the one `limits` walks to."""
+    sql: LiteralString = "SELECT 1 FROM webhook_deliveries WHERE endpoint_id = :endpoint_id"
+    return tx.one(sql + _behind(limits), endpoint_id=endpoint_id, first=first) is not None
+
+
+def select_attempts(tx: Transaction, delivery_id: str, limits: Bounds) -> list[AttemptRow]:
+    """Return a delivery's attempts within `limits`, in walking order, and one more if there is one."""
+    sql: LiteralString = "SELECT " + _ATTEMPT + " FROM webhook_attempts WHERE delivery_id = :delivery_id"
+    rows = tx.all(sql + _walk(limits), delivery_id=delivery_id, **_walked(limits))
+    return [msgspec.convert(dict(zip(AttemptRow.__struct_fields__, row, strict=True)), AttemptRow) for row in rows]
+
+
+def has_attempt_behind(tx: Transaction, delivery_id: str, limits: Bounds, first: str) -> bool:
+    """Return whether there are attempts on the other side of `first` than the one `limits` walks to."""
+    sql: LiteralString = "SELECT 1 FROM webhook_attempts WHERE delivery_id = :delivery_id"
+    return tx.one(sql + _behind(limits), delivery_id=delivery_id, first=first) is not None

@@ -1,11 +1,16 @@
 """Webhook endpoints as they cross the network (wire.md section 5.3)."""
 
-from typing import Annotated, Literal
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Literal, Self
 
 import msgspec
 from msgspec import Meta
 
+from tenantry.core.clock import timestamp
 from tenantry.core.page import AFTER, BEFORE, Cursor, ListMetadata, PageQuery
+from tenantry.core.parsing import ParsedText
+from tenantry.events.wire import EventId
 
 PREFIX = "we"
 
@@ -78,3 +83,128 @@ class WebhookEndpointList(msgspec.Struct, frozen=True, tag_field="object", tag="
 
     data: list[WebhookEndpoint]
     list_metadata: ListMetadata
+
+
+MOST_OVERLAP_SECONDS = 7 * 24 * 60 * 60
+_ISO_UTC = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,9})?)?)?Z?\Z", re.ASCII)
+
+
+class Moment(ParsedText):
+    """A time, ISO 8601 in UTC, as timestamps are kept."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the time with milliseconds and `Z`. Raises ValueError."""
+        wrong = "must be an ISO 8601 time in UTC, as 2026-01-15T12:00:00Z"
+        if not _ISO_UTC.match(text):
+            raise ValueError(wrong)
+        try:
+            moment = datetime.fromisoformat(text.removesuffix("Z")).replace(tzinfo=UTC)
+        except ValueError as error:
+            raise ValueError(wrong) from error
+        return cls(timestamp(int(moment.timestamp() * 1000)))
+
+
+class WebhookDelivery(msgspec.Struct, frozen=True, kw_only=True, tag_field="object", tag="webhook_delivery"):
+    """An event that is owed to an endpoint, was delivered, or has failed for good."""
+
+    id: str
+    webhook_endpoint_id: str
+    event_id: str
+    event: str
+    status: Literal["pending", "delivered", "failed"]
+    attempts: int
+    next_attempt_at: str | None
+    created_at: str
+    updated_at: str
+
+
+class WebhookAttempt(msgspec.Struct, frozen=True, kw_only=True, tag_field="object", tag="webhook_attempt"):
+    """One attempt to deliver: the answer's status and the first 4 KiB of its body, or what went wrong."""
+
+    id: str
+    webhook_delivery_id: str
+    response_status: int | None
+    response_body: str
+    latency_ms: int
+    error: str | None
+    created_at: str
+
+
+class DeliveryCursor(Cursor):
+    """A place in the list of deliveries."""
+
+    __slots__ = ()
+    prefix = "whd"
+
+
+class AttemptCursor(Cursor):
+    """A place in the list of attempts."""
+
+    __slots__ = ()
+    prefix = "wha"
+
+
+class ListDeliveries(PageQuery, kw_only=True, frozen=True):
+    """The query of a list of deliveries."""
+
+    before: Annotated[DeliveryCursor, BEFORE] | None = None
+    after: Annotated[DeliveryCursor, AFTER] | None = None
+
+
+class ListAttempts(PageQuery, kw_only=True, frozen=True):
+    """The query of a list of attempts."""
+
+    before: Annotated[AttemptCursor, BEFORE] | None = None
+    after: Annotated[AttemptCursor, AFTER] | None = None
+
+
+class WebhookDeliveryList(msgspec.Struct, frozen=True, tag_field="object", tag="list"):
+    """A page of deliveries."""
+
+    data: list[WebhookDelivery]
+    list_metadata: ListMetadata
+
+
+class WebhookAttemptList(msgspec.Struct, frozen=True, tag_field="object", tag="list"):
+    """A page of attempts."""
+
+    data: list[WebhookAttempt]
+    list_metadata: ListMetadata
+
+
+class RotateSecret(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of a rotation: how long the old secret still signs what the new one was refused for."""
+
+    overlap_seconds: Annotated[
+        int, Meta(ge=0, le=MOST_OVERLAP_SECONDS, description="How long the old secret counts beside the new one.")
+    ] = 86_400
+
+
+class ReplayEvents(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of a replay: the events of a range of time, both ends included."""
+
+    range_start: Annotated[Moment, Meta(description="Earliest time, ISO 8601 in UTC.")]
+    range_end: Annotated[Moment, Meta(description="Latest time, ISO 8601 in UTC.")] | None = None
+    after: Annotated[EventId, Meta(description="Where the answer before said that it goes on.")] | None = None
+
+
+class RecoverDeliveries(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of a recovery: what has failed since a time, of this endpoint or another one."""
+
+    since: Annotated[Moment, Meta(description="Earliest time, ISO 8601 in UTC.")]
+    source: (
+        Annotated[str, Meta(description="The endpoint whose failed deliveries are meant, if another.")] | None
+    ) = None
+    after: Annotated[DeliveryCursor, Meta(description="Where the answer before said that it goes on.")] | None = (
+        None
+    )
+
+
+class Requeued(msgspec.Struct, frozen=True, tag_field="object", tag="webhook_requeue"):
+    """How many deliveries one request made due. While `after` is not null there is more: ask again with it."""
+
+    count: int
+    after: str | None
