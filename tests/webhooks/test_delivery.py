@@ -13,6 +13,7 @@ import httpx
 import pytest
 from workos import WorkOSClient
 
+from hooks import create, subjects, subscribe, wait_until_settled
 from receivers import Receiver
 from support import ROOT
 from tenantry.core.db import Database
@@ -27,37 +28,6 @@ for (const { body, signature, secret } of JSON.parse(await readFile('/dev/stdin'
   console.log(event.event);
 }
 """
-
-
-def subscribe(hooks: httpx.Client, url: str, *events: str) -> dict[str, Any]:
-    body = {"endpoint_url": url, "events": events or ["organization.created"]}
-    answer = hooks.post("/webhook_endpoints", json=body)
-    assert answer.status_code == 201, answer.text
-    made: dict[str, Any] = answer.json()
-    return made
-
-
-def create(hooks: httpx.Client, count: int = 1) -> list[str]:
-    return [hooks.post("/organizations", json={"name": f"Org {n}"}).json()["id"] for n in range(count)]
-
-
-def subjects(receiver: Receiver) -> list[str]:
-    return [json.loads(each["body"])["data"]["id"] for each in receiver.received()]
-
-
-def states(database: Database) -> list[tuple[str, int]]:
-    rows = database.read(lambda tx: tx.all("SELECT status, attempts FROM webhook_deliveries ORDER BY id"))
-    return [(row[0], row[1]) for row in rows]
-
-
-def wait_until_settled(database: Database, seconds: float = 10.0) -> list[tuple[str, int]]:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        found = states(database)
-        if found and all(status != "pending" for status, _ in found):
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"still owed: {states(database)}")
 
 
 def every_event(hooks: httpx.Client, receiver: Receiver) -> tuple[str, list[dict[str, Any]]]:

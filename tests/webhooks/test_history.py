@@ -7,9 +7,9 @@ from typing import Any
 
 import httpx
 import pytest
-from test_delivery import create, subjects, subscribe, wait_until_settled
 from workos import WorkOSClient
 
+from hooks import create, subjects, subscribe, wait_until_settled
 from tenantry.core.db import Database
 
 ALWAYS = "2020-01-01T00:00:00Z"

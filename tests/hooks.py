@@ -1,0 +1,46 @@
+"""What tests of webhooks do: subscribe, make events, wait."""
+
+import json
+import time
+from typing import Any
+
+import httpx
+
+from receivers import Receiver
+from tenantry.core.db import Database
+
+
+def subscribe(hooks: httpx.Client, url: str, *events: str) -> dict[str, Any]:
+    """Return a new endpoint of `hooks`."""
+    body = {"endpoint_url": url, "events": events or ["organization.created"]}
+    answer = hooks.post("/webhook_endpoints", json=body)
+    assert answer.status_code == 201, answer.text
+    made: dict[str, Any] = answer.json()
+    return made
+
+
+def create(hooks: httpx.Client, count: int = 1) -> list[str]:
+    """Make organizations; return their ids."""
+    return [hooks.post("/organizations", json={"name": f"Org {n}"}).json()["id"] for n in range(count)]
+
+
+def subjects(receiver: Receiver) -> list[str]:
+    """Return the ids of the objects that the webhooks received so far are about."""
+    return [json.loads(each["body"])["data"]["id"] for each in receiver.received()]
+
+
+def states(database: Database) -> list[tuple[str, int]]:
+    """Return status and number of attempts of each delivery."""
+    rows = database.read(lambda tx: tx.all("SELECT status, attempts FROM webhook_deliveries ORDER BY id"))
+    return [(row[0], row[1]) for row in rows]
+
+
+def wait_until_settled(database: Database, seconds: float = 10.0) -> list[tuple[str, int]]:
+    """Return the same once nothing is owed any more."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = states(database)
+        if found and all(status != "pending" for status, _ in found):
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"still owed: {states(database)}")
