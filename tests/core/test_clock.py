@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenantry.core.clock import system_clock, timestamp
+from tenantry.core.clock import later, milliseconds_of, system_clock, timestamp
 
 YEAR_3000 = 32_503_680_000_000
 
@@ -28,3 +28,13 @@ def test_the_system_clock_never_runs_backwards() -> None:
     clock = system_clock()
     times = [clock() for _ in range(10_000)]
     assert times == sorted(times)
+
+
+@given(st.integers(0, 4_000_000_000_000))
+def test_a_timestamp_stands_for_its_milliseconds(milliseconds: int) -> None:
+    assert milliseconds_of(timestamp(milliseconds)) == milliseconds
+
+
+@given(st.integers(0, 4_000_000_000_000), st.integers(0, 4_000_000_000_000))
+def test_what_is_later_is_later_and_now_if_it_can_be(now: int, earlier: int) -> None:
+    assert later(timestamp(now), timestamp(earlier)) == timestamp(max(now, earlier + 1))

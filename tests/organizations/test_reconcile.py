@@ -12,7 +12,7 @@ from support import Server, client, grant
 from tenantry.core.caller import Caller
 from tenantry.core.db import Database
 from tenantry.organizations import reconcile, service
-from tenantry.organizations.wire import CreateOrganization, OrganizationCursor, Reconcile
+from tenantry.organizations.wire import CreateOrganization, OrganizationCursor, Reconcile, UpdateOrganization
 
 PATH = "/tenantry/reconcile"
 
@@ -182,3 +182,14 @@ def test_hashes_are_those_of_the_documentation(copy: Copy) -> None:
 def test_a_bucket_differs_exactly_when_something_in_it_does(ours: Copy, theirs: Copy) -> None:
     wrong = {identity for identity in ours.keys() | theirs.keys() if ours.get(identity) != theirs.get(identity)}
     assert reconcile.differing(hashes(ours), hashes(theirs)) == sorted(set(map(reconcile.bucket_of, wrong)))
+
+
+def test_two_changes_in_one_millisecond_have_two_times(database: Database, caller: Caller, sixty: Copy) -> None:
+    """The clock of this database stands still: a hash of times tells the states apart all the same."""
+    first = min(sixty)
+    for name in ("once", "twice"):
+        change = UpdateOrganization(name=name)
+        database.write(lambda tx, change=change: service.update(tx, caller, first, change))  # type: ignore[misc]
+        changed = service._decode(database.read(lambda tx: service.get(tx, caller, first)))
+        assert changed.updated_at > sixty[first]
+        sixty[first] = changed.updated_at

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from datetime import datetime
 from functools import lru_cache
 
 Clock = Callable[[], int]
@@ -37,3 +38,20 @@ def timestamp(milliseconds: int) -> str:
     """
     seconds, rest = divmod(milliseconds, 1000)
     return f"{_second(seconds)}.{rest:03d}Z"
+
+
+def later(now: str, earlier: str) -> str:
+    """Return `now`, or the millisecond after `earlier` when `now` is no later: both as on the wire.
+
+    Several changes may fall into one millisecond, and servers' clocks differ; whoever tells
+    two states apart by their time needs each to have its own.
+    """
+    if now > earlier:
+        return now
+    return timestamp(milliseconds_of(earlier) + 1)
+
+
+def milliseconds_of(text: str) -> int:
+    """Return the milliseconds since the epoch that a timestamp of the wire stands for."""
+    moment = datetime.fromisoformat(text)
+    return int(moment.timestamp()) * 1000 + moment.microsecond // 1000

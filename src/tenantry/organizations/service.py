@@ -6,6 +6,7 @@ import msgspec
 from msgspec import UNSET
 
 from tenantry.core.caller import Caller
+from tenantry.core.clock import later
 from tenantry.core.db import Transaction
 from tenantry.core.errors import ApiError, EntityNotFound
 from tenantry.core.page import Bounds, Page, bounds, envelope, window
@@ -136,7 +137,7 @@ def update(tx: Transaction, caller: Caller, organization_id: str, body: UpdateOr
     previous = _previous_attributes(before, after)
     if not previous:
         return msgspec.Raw(_encode(before))
-    after = msgspec.structs.replace(after, updated_at=tx.now)
+    after = msgspec.structs.replace(after, updated_at=later(tx.now, before.updated_at))
     wire = _encode(after)
     store.update(tx, caller.environment_id, _row(after, wire))
     events.record(tx, caller, "organization.updated", organization_id, msgspec.Raw(wire), previous=previous)
