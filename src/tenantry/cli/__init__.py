@@ -8,6 +8,7 @@ from tenantry.cli.environments import environments
 from tenantry.cli.keys import keys
 from tenantry.cli.serving import dev, serve
 from tenantry.cli.settings import settings
+from tenantry.cli.webhooks import webhooks
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -16,5 +17,5 @@ def main() -> None:
     """Tenantry: the organization directory that speaks the WorkOS wire protocol."""
 
 
-for command in (dev, serve, migrate, environments, keys, settings):
+for command in (dev, serve, migrate, environments, keys, webhooks, settings):
     main.add_command(command)
