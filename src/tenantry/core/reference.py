@@ -96,9 +96,8 @@ def _operations(document: Json, tag: str, everywhere: Json) -> Iterator[Json]:
 
 def curl(method: str, path: str, body: object | None) -> str:
     """Return the command for an operation, as one would type it."""
-    lines = [
-        "curl " + ("" if method in {"GET", "POST"} else f"-X {method} ") + f'"$BASE_URL{_with_variables(path)}"'
-    ]
+    implied = "GET" if body is None else "POST"
+    lines = ["curl " + ("" if method == implied else f"-X {method} ") + f'"$BASE_URL{_with_variables(path)}"']
     lines.append('-H "Authorization: Bearer $API_KEY"')
     if body is not None:
         lines.append('-H "Content-Type: application/json"')

@@ -28,7 +28,7 @@ from tenantry.webhooks.wire import (
     WebhookEndpointList,
 )
 
-_DELIVERY = "/tenantry/webhook_deliveries/{id}"
+_DELIVERY = "/tenantry/webhook_deliveries/{webhook_delivery_id}"
 _ENDPOINT = "/tenantry/webhook_endpoints/{id}"
 
 _OURS = (
@@ -50,7 +50,9 @@ _OURS = (
         query=ListAttempts,
         answer=WebhookAttemptList,
         errors=(DeliveryNotFound,),
-        handler=lambda call: history.list_attempts(call.tx, call.caller, call.path["id"], call.query),
+        handler=lambda call: history.list_attempts(
+            call.tx, call.caller, call.path["webhook_delivery_id"], call.query
+        ),
     ),
     Endpoint(
         method="POST",
@@ -59,7 +61,7 @@ _OURS = (
         summary="Make a delivery again",
         answer=WebhookDelivery,
         errors=(DeliveryNotFound,),
-        handler=lambda call: history.resend(call.tx, call.caller, call.path["id"]),
+        handler=lambda call: history.resend(call.tx, call.caller, call.path["webhook_delivery_id"]),
     ),
     Endpoint(
         method="POST",

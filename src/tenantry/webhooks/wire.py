@@ -17,9 +17,20 @@ PREFIX = "we"
 _MOST_EVENTS = 200
 
 Status = Literal["enabled", "disabled"]
-Url = Annotated[str, Meta(description="Where events are sent: an https URL at a public address.")]
+Url = Annotated[
+    str,
+    Meta(
+        description="Where events are sent: an https URL at a public address.",
+        examples=["https://receiver.example/webhooks"],
+    ),
+]
 EventNames = Annotated[
-    list[str], Meta(max_length=_MOST_EVENTS, description="Names of the events to send; at least one.")
+    list[str],
+    Meta(
+        max_length=_MOST_EVENTS,
+        description="Names of the events to send; at least one.",
+        examples=[["organization.created", "organization.updated"]],
+    ),
 ]
 
 
@@ -59,8 +70,8 @@ class CreateWebhookEndpoint(msgspec.Struct, frozen=True, kw_only=True):
 class UpdateWebhookEndpoint(msgspec.Struct, frozen=True, kw_only=True):
     """The body of an update: what is absent or null stays."""
 
-    endpoint_url: Url | None = None
     status: Status | None = None
+    endpoint_url: Url | None = None
     events: EventNames | None = None
 
 
@@ -186,7 +197,9 @@ class RotateSecret(msgspec.Struct, frozen=True, kw_only=True):
 class ReplayEvents(msgspec.Struct, frozen=True, kw_only=True):
     """The body of a replay: the events of a range of time, both ends included."""
 
-    range_start: Annotated[Moment, Meta(description="Earliest time, ISO 8601 in UTC.")]
+    range_start: Annotated[
+        Moment, Meta(description="Earliest time, ISO 8601 in UTC.", examples=["2026-01-15T12:00:00Z"])
+    ]
     range_end: Annotated[Moment, Meta(description="Latest time, ISO 8601 in UTC.")] | None = None
     after: Annotated[EventId, Meta(description="Where the answer before said that it goes on.")] | None = None
 
@@ -194,7 +207,9 @@ class ReplayEvents(msgspec.Struct, frozen=True, kw_only=True):
 class RecoverDeliveries(msgspec.Struct, frozen=True, kw_only=True):
     """The body of a recovery: what has failed since a time, of this endpoint or another one."""
 
-    since: Annotated[Moment, Meta(description="Earliest time, ISO 8601 in UTC.")]
+    since: Annotated[
+        Moment, Meta(description="Earliest time, ISO 8601 in UTC.", examples=["2026-01-15T12:00:00Z"])
+    ]
     source: (
         Annotated[str, Meta(description="The endpoint whose failed deliveries are meant, if another.")] | None
     ) = None
