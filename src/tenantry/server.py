@@ -28,6 +28,7 @@ logger = structlog.get_logger("tenantry.server")
 _BACKLOG = 1024
 _MOST_AT_ONCE = 16_384  # requests under way in one process, with those that wait and the streams
 _STOP_SECONDS = 10.0
+_DRAIN_SECONDS = 5.0  # how long clients may take to read the rest of their answers when the server stops
 _RESTART_SECONDS = 1.0
 
 
@@ -95,12 +96,16 @@ async def _serve_until_stopped(settings: Settings) -> None:
     def stop() -> None:
         app.stop_waiting()
         server.stop()  # type: ignore[no-untyped-call]
+        loop.call_later(_DRAIN_SECONDS, serving.cancel)
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)
     worker.start()
+    serving = loop.create_task(server.serve())
     try:
-        await server.serve()
+        await serving
+    except asyncio.CancelledError:
+        logger.warning("clients were cut off while they took their answers", seconds=_DRAIN_SECONDS)
     finally:
         await worker.stop()
         database.close()
