@@ -79,11 +79,16 @@ def test_every_example_works_as_it_stands(page: str, server: Server, access: Acc
     for name, command in examples(page):
         external_id = f"of-{name}"
         created = api.post("/organizations", json={"name": "Acme", "external_id": external_id}).json()
+        hook = {"endpoint_url": f"https://{name}.invalid", "events": ["organization.created"]}
+        endpoint = api.post("/webhook_endpoints", json=hook).json()
+        delivery = api.post(f"/tenantry/webhook_endpoints/{endpoint['id']}/test").json()
         variables = {
             "BASE_URL": server.base_url,
             "API_KEY": access.key,
             "ORGANIZATION_ID": created["id"],
             "EXTERNAL_ID": external_id,
+            "WEBHOOK_ENDPOINT_ID": endpoint["id"],
+            "WEBHOOK_DELIVERY_ID": delivery["id"],
         }
         done = subprocess.run(
             ["bash", "-uc", f"{command} --silent --show-error --fail-with-body --max-time {_MOST_SECONDS}"],
