@@ -9,6 +9,14 @@ import httpx
 from receivers import Receiver
 from tenantry.core.db import Database
 
+SETTINGS = {
+    "TENANTRY_WEBHOOK_HTTP": "true",
+    "TENANTRY_WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8",
+    "TENANTRY_WEBHOOK_RETRY_SECONDS": "0.5,0.5,0.5",
+    "TENANTRY_WEBHOOK_TIMEOUT_SECONDS": "2",
+}
+"""A server that delivers to this machine and retries soon, as environment variables."""
+
 
 def subscribe(hooks: httpx.Client, url: str, *events: str) -> dict[str, Any]:
     """Return a new endpoint of `hooks`."""

@@ -9,16 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
+from hooks import SETTINGS
 from receivers import Receiver
 from support import Access, Server, client, grant, open_migrated
 from tenantry.core.db import Database
-
-SETTINGS = {
-    "TENANTRY_WEBHOOK_HTTP": "true",
-    "TENANTRY_WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8",
-    "TENANTRY_WEBHOOK_RETRY_SECONDS": "0.5,0.5,0.5",
-    "TENANTRY_WEBHOOK_TIMEOUT_SECONDS": "2",
-}
 
 Receive = Callable[..., Receiver]
 

@@ -13,9 +13,9 @@ import httpx
 import pytest
 from workos import WorkOSClient
 
-from hooks import create, subjects, subscribe, wait_until_settled
+from hooks import SETTINGS, create, states, subjects, subscribe, wait_until_settled
 from receivers import Receiver
-from support import ROOT
+from support import ROOT, Server, client, grant
 from tenantry.core.db import Database
 
 NODE = ROOT / "tests/sdk/node"
@@ -189,13 +189,38 @@ def test_every_attempt_is_kept(hooks: httpx.Client, hook_database: Database, rec
     assert all(0 <= row[1] < 2000 for row in rows)
 
 
-def test_a_server_that_is_told_to_stop_records_what_was_under_way(
-    hooks: httpx.Client, hook_database: Database, receive: Any, tmp_path: Path
+def test_a_server_that_is_told_to_stop_waits_for_what_is_under_way(
+    database_url: str, hook_database: Database, receive: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    receiver = receive(seconds=0.5)
-    subscribe(hooks, receiver.url)
-    create(hooks, 5)
-    receiver.wait_for(1)
-    assert tmp_path.exists()
-    assert wait_until_settled(hook_database) == [("delivered", 1)] * 5
+    for name, value in SETTINGS.items():
+        monkeypatch.setenv(name, value)
+    receiver, access = receive(seconds=1), grant(hook_database)
+    server = Server(database_url, tmp_path)
+    with client(server.base_url, access.key) as api:
+        subscribe(api, receiver.url)
+        create(api, 5)
+        time.sleep(0.8)
+    assert server.stop() == 0
+    assert states(hook_database) == [("delivered", 1)] * 5
     assert len(receiver.received()) == 5
+
+
+def test_several_processes_share_the_work_and_send_nothing_twice(
+    database_url: str, hook_database: Database, receive: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if hook_database.engine == "sqlite":
+        return  # one process serves a SQLite file
+    for name, value in SETTINGS.items():
+        monkeypatch.setenv(name, value)
+    receiver, access = receive(), grant(hook_database)
+    server = Server(database_url, tmp_path, "--workers", "3")
+    try:
+        with client(server.base_url, access.key) as api:
+            subscribe(api, receiver.url)
+            made = create(api, 300)
+            receiver.wait_for(300)
+            wait_until_settled(hook_database)
+        assert sorted(subjects(receiver)) == sorted(made)
+    finally:
+        assert server.stop() == 0
+    assert '"error"' not in server.log.read_text()

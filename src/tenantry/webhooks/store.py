@@ -239,7 +239,7 @@ def claim(tx: Transaction, endpoint_id: str, most: int, lease_until: int) -> lis
         " RETURNING id, environment_id, endpoint_id, event_id, attempts, body"
     )
     rows = tx.all(sql, endpoint_id=endpoint_id, now=tx.milliseconds, most=most, lease_until=lease_until)
-    return [DeliveryRow(*row) for row in rows]
+    return [DeliveryRow(*row) for row in sorted(rows)]  # by id: in the order in which they were made
 
 
 def drop_due(tx: Transaction, endpoint_id: str, most: int) -> int:
