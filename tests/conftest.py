@@ -4,12 +4,27 @@ import os
 from collections.abc import Iterator
 
 import httpx
+import hypothesis
 import pytest
 
-from support import IN_CI, Access, Server, client, fresh_database_url, grant, open_migrated, postgres_url
+from support import (
+    IN_CI,
+    Access,
+    Server,
+    client,
+    fresh_database_url,
+    grant,
+    open_migrated,
+    postgres_url,
+    wait_until_served,
+)
 from tenantry.core.db import Database, World
 
 ENGINES = ("sqlite", "postgres")
+
+# No test is judged by the clock: a busy machine is not a bug.
+hypothesis.settings.register_profile("tenantry", deadline=None)
+hypothesis.settings.load_profile("tenantry")
 
 
 @pytest.fixture(scope="session")
@@ -80,9 +95,15 @@ def access(shared_database: Database) -> Access:
 
 
 @pytest.fixture
-def api(server: Server, access: Access) -> Iterator[httpx.Client]:
-    """An HTTP client in an environment of the test's own."""
+def api(server: Server, access: Access, shared_database: Database) -> Iterator[httpx.Client]:
+    """An HTTP client in an environment of the test's own, which asks for events once all of them are served."""
+
+    def settle(request: httpx.Request) -> None:
+        if request.url.path.startswith(("/events", "/tenantry")):
+            wait_until_served(shared_database)
+
     with client(server.base_url, access.key) as opened:
+        opened.event_hooks["request"].append(settle)
         yield opened
 
 

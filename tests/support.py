@@ -25,6 +25,11 @@ ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT.parent / "shared" / "reference"
 IN_CI = os.environ.get("CI") == "true"
 _START_SECONDS = 20.0
+_SETTLE_SECONDS = 20.0
+_UNSETTLED = """
+    SELECT 1 FROM events
+    WHERE transaction_id >= pg_snapshot_xmin(pg_current_snapshot())::text::bigint LIMIT 1
+"""
 _POSTGRES_PLACES = (
     "postgresql://postgres@127.0.0.1:5432/postgres",
     "postgresql:///postgres?host=/var/run/postgresql",
@@ -95,6 +100,22 @@ def events_of(database: Database, environment_id: str) -> list[dict[str, object]
         )
     )
     return [msgspec.json.decode(row[0]) for row in rows]
+
+
+def wait_until_served(database: Database) -> None:
+    """Wait until every event that is committed is served.
+
+    On PostgreSQL that is when no transaction begun before the last event's is under way,
+    in any database of the server: tests that run at the same time hold each other back.
+    """
+    if database.engine == "sqlite":
+        return
+    deadline = time.monotonic() + _SETTLE_SECONDS
+    while time.monotonic() < deadline:
+        if database.read(lambda tx: tx.one(_UNSETTLED)) is None:
+            return
+        time.sleep(0.01)
+    raise AssertionError("a transaction has held the events back for too long")
 
 
 def free_port() -> int:

@@ -122,6 +122,7 @@ class Reconcile(msgspec.Struct, frozen=True, kw_only=True):
         dict[str, Any],
         Meta(
             description="For each bucket that is not empty, two hexadecimal digits, the SHA-256 of what is in it.",
+            examples=[{}],
             extra_json_schema={
                 "propertyNames": {"pattern": "^[0-9a-f]{2}$"},
                 "additionalProperties": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
