@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from typing import Any, TypeAlias, TypeVar
+from pathlib import Path
+from typing import Any, BinaryIO, TypeAlias, TypeVar
 
 from tenantry.core.endpoints import Answer, Download, Request, Response, Stream
 from tenantry.core.errors import BodyTooLarge
@@ -145,11 +147,18 @@ async def _send_rsgi(made: Stream | Download, request: Request, protocol: Any) -
     elif isinstance(made, Download):
         # The server reads the file itself, as fast as the client takes it.
         protocol.response_file(made.status, fields_of(made), f"/dev/fd/{made.file.fileno()}")
-        asyncio.get_running_loop().call_later(_OPENED_SECONDS, made.file.close)
+        asyncio.get_running_loop().call_later(_OPENED_SECONDS, _empty, made.file)
     else:
         transport = protocol.response_stream(made.status, fields_of(made))
         with contextlib.suppress(ClientGone):
             await _pass_on(made, request.gone, transport.send_bytes)
+
+
+def _empty(file: BinaryIO) -> None:
+    """Put nothing in the place of `file`, and close it later: a number that is free again names another file."""
+    with Path(os.devnull).open("rb") as nothing:
+        os.dup2(nothing.fileno(), file.fileno(), inheritable=False)
+    asyncio.get_running_loop().call_later(_OPENED_SECONDS, file.close)
 
 
 async def drop(made: Answer) -> None:
