@@ -8,6 +8,7 @@ import httpx
 
 from receivers import Receiver
 from tenantry.core.db import Database
+from tenantry.webhooks import delivery
 
 SETTINGS = {
     "TENANTRY_WEBHOOK_HTTP": "true",
@@ -16,6 +17,25 @@ SETTINGS = {
     "TENANTRY_WEBHOOK_TIMEOUT_SECONDS": "2",
 }
 """A server that delivers to this machine and retries soon, as environment variables."""
+
+
+def fan_out(database: Database, environment_id: str, seconds: float = 10.0) -> None:
+    """Make the deliveries of every event of an environment.
+
+    On PostgreSQL events are passed once no older transaction is under way, those of other
+    tests included.
+    """
+    deadline = time.monotonic() + seconds
+    while database.read(
+        lambda tx: tx.one(
+            "SELECT 1 FROM events e JOIN webhook_places p ON p.environment_id = e.environment_id"
+            " WHERE e.environment_id = :environment_id AND e.position > p.position",
+            environment_id=environment_id,
+        )
+    ):
+        assert time.monotonic() < deadline
+        database.write(lambda tx: delivery.fan_out(tx, environment_id))
+        time.sleep(0.01)
 
 
 def subscribe(hooks: httpx.Client, url: str, *events: str) -> dict[str, Any]:

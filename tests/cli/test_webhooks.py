@@ -5,13 +5,14 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from hooks import fan_out
 from support import open_migrated
 from tenantry.core.caller import Caller
-from tenantry.core.db import Database, Transaction
+from tenantry.core.db import Database
 from tenantry.environments import service as environments
 from tenantry.organizations import service as organizations
 from tenantry.organizations.wire import CreateOrganization
-from tenantry.webhooks import delivery, service
+from tenantry.webhooks import service
 from tenantry.webhooks.targets import TargetPolicy
 from tenantry.webhooks.wire import CreateWebhookEndpoint, WebhookEndpoint
 
@@ -38,11 +39,8 @@ class Setup:
     def fail(self) -> None:
         """Make the deliveries, and let them have failed for good."""
 
-        def work(tx: Transaction) -> None:
-            delivery.fan_out(tx, self.caller.environment_id)
-            tx.run("UPDATE webhook_deliveries SET status = 'failed', due_at = NULL")
-
-        self.database.write(work)
+        fan_out(self.database, self.caller.environment_id)
+        self.database.write(lambda tx: tx.run("UPDATE webhook_deliveries SET status = 'failed', due_at = NULL"))
 
     def deliveries(self) -> list[tuple[str, str, str]]:
         """Return id, endpoint and status of each delivery."""
@@ -79,6 +77,7 @@ def test_endpoints_are_listed_without_their_secrets(webhooks: Callable[..., str]
 
 
 def test_a_range_is_replayed(webhooks: Callable[..., str], setup: Setup) -> None:
+    fan_out(setup.database, setup.caller.environment_id)
     assert webhooks("replay", setup.endpoint.id, "--from", ALWAYS) == "2 deliveries are due now.\n"
     assert [state for _, _, state in setup.deliveries()] == ["pending"] * 2
     assert webhooks("deliveries", setup.endpoint.id).count("pending") == 2

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from hooks import fan_out
 from support import events_of, grant
 from tenantry.core.caller import Caller
 from tenantry.core.db import Database, Transaction
@@ -35,7 +36,7 @@ class Deliveries:
                 organizations.create(tx, self.caller, CreateOrganization(name=f"Org {number}"))
 
         self.database.write(work)
-        self.database.write(lambda tx: delivery.fan_out(tx, self.caller.environment_id))
+        fan_out(self.database, self.caller.environment_id)
 
     def claim(self, most: int = 100) -> list[Parcel]:
         owed = self.database.read(delivery.waiting).endpoints

@@ -28,7 +28,11 @@ _LEAST_REST_SECONDS = 0.002
 _AFTER_FAILURE_SECONDS = 1.0
 _STOP_SECONDS = 3.0
 _MOST_AT_ONCE = 512
-_FAILING_SHARE = 16
+_STARTED_AT_ONCE = 4
+# An endpoint is begun with few deliveries at once. Each that it takes quickly is room for one more;
+# one that fails or is slow takes it back to the beginning.
+_FIRST_AT_ONCE = 4
+_QUICK_MILLISECONDS = 1000
 _LEASE_SLACK_SECONDS = 10.0
 
 
@@ -79,7 +83,7 @@ class Dispatcher:
         self._connect = connect
         self._sender: Sender | None = None
         self._under_way: dict[str, int] = {}
-        self._failing: set[str] = set()
+        self._most: dict[str, int] = {}
         self._finished: list[Result] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._woken = asyncio.Event()
@@ -119,17 +123,17 @@ class Dispatcher:
         parcels = await self._database.write_soon(lambda tx: delivery.claim(tx, rooms, lease))
         if parcels and self._sender is None:
             self._sender = await self._connect()
-        for parcel in parcels:
+        for index, parcel in enumerate(parcels):
+            if index % _STARTED_AT_ONCE == 0:
+                await asyncio.sleep(0)  # requests have their turn in between
             self._start(parcel)
 
     def _rooms(self, endpoints: list[str]) -> dict[str, int]:
-        """Return how many more deliveries may be under way to each endpoint; few to one that fails."""
+        """Return how many more deliveries may be under way to each endpoint, those with the fewest first."""
         free = _MOST_AT_ONCE - len(self._tasks)
         rooms = {}
         for endpoint_id in sorted(endpoints, key=lambda each: self._under_way.get(each, 0)):
-            most = self._options.concurrency
-            if endpoint_id in self._failing:
-                most = max(1, most // _FAILING_SHARE)
+            most = min(self._options.concurrency, self._most.get(endpoint_id, _FIRST_AT_ONCE))
             room = max(0, min(free, most - self._under_way.get(endpoint_id, 0)))
             free -= room
             if room:
@@ -161,8 +165,15 @@ class Dispatcher:
             outcome = await self._sender.send(parcel, signature(secret, self._clock(), parcel.body))
             if outcome.delivered or outcome.status is None:
                 break
-        (self._failing.discard if outcome.delivered else self._failing.add)(parcel.endpoint_id)
+        self._learn(parcel.endpoint_id, outcome)
         self._finished.append(Result(parcel, outcome, self._chance()))
+
+    def _learn(self, endpoint_id: str, outcome: Outcome) -> None:
+        if outcome.delivered and outcome.latency_ms < _QUICK_MILLISECONDS:
+            most = self._most.get(endpoint_id, _FIRST_AT_ONCE) + 1
+            self._most[endpoint_id] = min(most, self._options.concurrency)
+        else:
+            self._most.pop(endpoint_id, None)
 
     async def _record(self) -> None:
         finished, self._finished = self._finished, []
