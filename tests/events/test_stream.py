@@ -231,3 +231,17 @@ def test_a_client_that_goes_away_leaves_nothing_behind(server: Server, api: http
     while sockets() > before + MOST_POOLED and time.monotonic() < deadline:
         time.sleep(0.1)
     assert sockets() <= before + MOST_POOLED
+
+
+def test_a_server_that_stops_ends_its_streams(engine: str, postgres: str | None, tmp_path: Path) -> None:
+    with fresh_database_url(engine, tmp_path, postgres) as url:
+        database = open_migrated(url)
+        server = Server(url, tmp_path)
+        with client(server.base_url, grant(database).key) as api, api.stream("GET", STREAM) as answer:
+            chunks = answer.iter_bytes()
+            next(chunks)
+            began = time.monotonic()
+            assert server.stop() == 0
+            assert list(chunks) == []
+            assert time.monotonic() - began < 5
+        database.close()
