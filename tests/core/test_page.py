@@ -62,8 +62,12 @@ def test_bounds_and_envelope_agree_with_the_model(present: set[str], query: Page
     if cursor is not None:
         walking = [row for row in walking if (row < cursor if limits.descending else row > cursor)]
     walked = [(row, row) for row in walking[: limits.limit + 1]]
-    behind = cursor is not None and bool(walked) and walking[0] != (rows[-1] if limits.descending else rows[0])
-    page = envelope(query, window(limits, walked, behind=behind))
+
+    def has_behind(first: str) -> bool:
+        assert cursor is not None, "a walk without a cursor begins at the end"
+        return first != (rows[-1] if limits.descending else rows[0])
+
+    page = envelope(query, window(limits, walked, has_behind))
     assert (page.data, page.list_metadata.before, page.list_metadata.after) == model_page(rows, query)
 
 

@@ -1,5 +1,6 @@
 """Pages of a list: from query parameters to SQL bounds to the list envelope (wire.md section 2)."""
 
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated, ClassVar, Generic, Self, TypeVar
 
@@ -103,12 +104,14 @@ class Window(msgspec.Struct, Generic[T], frozen=True):
     later: bool
 
 
-def window(limits: Bounds, walked: list[tuple[str, T]], *, behind: bool) -> Window[T]:
+def window(limits: Bounds, walked: list[tuple[str, T]], has_behind: Callable[[str], bool]) -> Window[T]:
     """Return the page made of `walked`, which holds up to one row more than the limit.
 
-    `behind` says whether there are rows behind the first one walked.
+    `has_behind` looks whether there are rows behind an id, which is that of the first row
+    walked. It is asked only when there can be some: a walk without a cursor began at the end.
     """
     ahead = len(walked) > limits.limit
+    behind = limits.cursor is not None and bool(walked) and has_behind(walked[0][0])
     rows = walked[: limits.limit]
     if limits.reverse:
         return Window(rows[::-1], earlier=ahead, later=behind)

@@ -1,5 +1,6 @@
 """The rules of organizations, one function an operation (wire.md section 1)."""
 
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -9,7 +10,7 @@ from tenantry.core.caller import Caller
 from tenantry.core.clock import later
 from tenantry.core.db import Transaction
 from tenantry.core.errors import ApiError, EntityNotFound
-from tenantry.core.page import Bounds, Page, bounds, envelope, window
+from tenantry.core.page import Page, bounds, envelope, window
 from tenantry.domains import service as domain_service
 from tenantry.events import service as events
 from tenantry.organizations import store
@@ -107,16 +108,8 @@ def list_page(tx: Transaction, caller: Caller, query: ListOrganizations) -> Page
     pattern = substring_pattern(query.search) if query.search else None
     chosen = Filter([domain_service.filter_form(domain) for domain in query.domains], pattern)
     walked = store.select_page(tx, caller.environment_id, chosen, limits)
-    behind = _has_behind(tx, caller, chosen, limits, walked)
-    return envelope(query, window(limits, walked, behind=behind))
-
-
-def _has_behind(
-    tx: Transaction, caller: Caller, chosen: Filter, limits: Bounds, walked: list[tuple[str, msgspec.Raw]]
-) -> bool:
-    if limits.cursor is None or not walked:
-        return False
-    return store.has_behind(tx, caller.environment_id, chosen, limits, walked[0][0])
+    has_behind = partial(store.has_behind, tx, caller.environment_id, chosen, limits)
+    return envelope(query, window(limits, walked, has_behind))
 
 
 def update(tx: Transaction, caller: Caller, organization_id: str, body: UpdateOrganization) -> msgspec.Raw:

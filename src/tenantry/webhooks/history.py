@@ -1,6 +1,7 @@
 """What was sent to an endpoint, and sending it again: under our own prefix, the hosted API has none of it."""
 
 from datetime import datetime
+from functools import partial
 
 import msgspec
 
@@ -62,8 +63,8 @@ def list_deliveries(
     get_row(tx, caller, endpoint_id)
     limits = bounds(query)
     walked = [(row.id, shown_delivery(row)) for row in store.select_deliveries(tx, endpoint_id, limits)]
-    behind = _may_have_behind(limits, walked) and store.has_delivery_behind(tx, endpoint_id, limits, walked[0][0])
-    return envelope(query, window(limits, walked, behind=behind))
+    has_behind = partial(store.has_delivery_behind, tx, endpoint_id, limits)
+    return envelope(query, window(limits, walked, has_behind))
 
 
 def list_attempts(tx: Transaction, caller: Caller, delivery_id: str, query: ListAttempts) -> Page[WebhookAttempt]:
@@ -71,14 +72,8 @@ def list_attempts(tx: Transaction, caller: Caller, delivery_id: str, query: List
     _delivery(tx, caller, delivery_id)
     limits = bounds(query)
     walked = [(row.id, _shown_attempt(row)) for row in store.select_attempts(tx, delivery_id, limits)]
-    behind = _may_have_behind(limits, walked) and store.has_attempt_behind(tx, delivery_id, limits, walked[0][0])
-    return envelope(query, window(limits, walked, behind=behind))
-
-
-def _may_have_behind(
-    limits: Bounds, walked: list[tuple[str, WebhookDelivery]] | list[tuple[str, WebhookAttempt]]
-) -> bool:
-    return limits.cursor is not None and bool(walked)
+    has_behind = partial(store.has_attempt_behind, tx, delivery_id, limits)
+    return envelope(query, window(limits, walked, has_behind))
 
 
 def resend(tx: Transaction, caller: Caller, delivery_id: str) -> WebhookDelivery:

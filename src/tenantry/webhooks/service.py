@@ -1,5 +1,7 @@
 """The rules of webhook endpoints, one function an operation (wire.md section 5.3)."""
 
+from functools import partial
+
 import msgspec
 
 from tenantry.core.caller import Caller
@@ -108,9 +110,8 @@ def list_page(tx: Transaction, caller: Caller, query: ListWebhookEndpoints) -> P
     """Return one page of the environment's endpoints."""
     limits = bounds(query)
     walked = [(row.id, shown(row)) for row in store.select_endpoints(tx, caller.environment_id, limits)]
-    behind = limits.cursor is not None and bool(walked)
-    behind = behind and store.has_endpoint_behind(tx, caller.environment_id, limits, walked[0][0])
-    return envelope(query, window(limits, walked, behind=behind))
+    has_behind = partial(store.has_endpoint_behind, tx, caller.environment_id, limits)
+    return envelope(query, window(limits, walked, has_behind))
 
 
 def update(

@@ -86,19 +86,14 @@ def select_endpoint_id_by_url(tx: Transaction, environment_id: str, endpoint_url
 def select_endpoints(tx: Transaction, environment_id: str, limits: Bounds) -> list[EndpointRow]:
     """Return the endpoints within `limits`, in walking order, and one more if there is one."""
     sql: LiteralString = "SELECT " + _ENDPOINT + " FROM webhook_endpoints WHERE environment_id = :environment_id"
-    parameters: dict[str, object] = {"environment_id": environment_id, "most": limits.limit + 1}
-    if limits.cursor is not None:
-        sql += " AND id < :cursor" if limits.descending else " AND id > :cursor"
-        parameters["cursor"] = limits.cursor
-    sql += " ORDER BY id DESC LIMIT :most" if limits.descending else " ORDER BY id LIMIT :most"
-    return [_endpoint(row) for row in tx.all(sql, **parameters)]
+    rows = tx.all(sql + _walk(limits), environment_id=environment_id, **_walked(limits))
+    return [_endpoint(row) for row in rows]
 
 
 def has_endpoint_behind(tx: Transaction, environment_id: str, limits: Bounds, first: str) -> bool:
     """Return whether there are endpoints on the other side of `first` than the one `limits` walks to."""
     sql: LiteralString = "SELECT 1 FROM webhook_endpoints WHERE environment_id = :environment_id"
-    sql += " AND id > :first LIMIT 1" if limits.descending else " AND id < :first LIMIT 1"
-    return tx.one(sql, environment_id=environment_id, first=first) is not None
+    return tx.one(sql + _behind(limits), environment_id=environment_id, first=first) is not None
 
 
 def _endpoint(row: Row) -> EndpointRow:
