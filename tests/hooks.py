@@ -63,6 +63,17 @@ def states(database: Database) -> list[tuple[str, int]]:
     return [(row[0], row[1]) for row in rows]
 
 
+def endpoints_tried(database: Database) -> set[str]:
+    """Return the ids of the endpoints at which an attempt has come to an end, however it ended."""
+    rows = database.read(
+        lambda tx: tx.all(
+            "SELECT DISTINCT d.endpoint_id FROM webhook_deliveries d"
+            " JOIN webhook_attempts a ON a.delivery_id = d.id"
+        )
+    )
+    return {row[0] for row in rows}
+
+
 def wait_until_settled(database: Database, seconds: float = 10.0) -> list[tuple[str, int]]:
     """Return the same once nothing is owed any more."""
     deadline = time.monotonic() + seconds

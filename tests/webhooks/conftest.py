@@ -15,6 +15,7 @@ from support import Access, Server, client, grant, open_migrated
 from tenantry.core.db import Database
 
 Receive = Callable[..., Receiver]
+ServeHooks = Callable[..., httpx.Client]
 
 
 @pytest.fixture
@@ -31,16 +32,33 @@ def hook_access(hook_database: Database) -> Access:
 
 
 @pytest.fixture
-def hooks(
+def serve_hooks(
     database_url: str, hook_access: Access, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[httpx.Client]:
-    """An HTTP client of a server of the test's own, which delivers to this machine and retries soon."""
-    for name, value in SETTINGS.items():
-        monkeypatch.setenv(name, value)
-    server = Server(database_url, tmp_path)
-    with client(server.base_url, hook_access.key) as opened:
-        yield opened
+) -> Iterator[ServeHooks]:
+    """Starts a server of the test's own, which delivers to this machine and retries soon; stops it with the test.
+
+    Takes settings that are to be otherwise, as environment variables. Returns an HTTP client of it.
+    """
+    with ExitStack() as stack:
+
+        def start(**settings: str) -> httpx.Client:
+            for name, value in (SETTINGS | settings).items():
+                monkeypatch.setenv(name, value)
+            server = Server(database_url, tmp_path)
+            stack.callback(stops_well, server)
+            return stack.enter_context(client(server.base_url, hook_access.key))
+
+        yield start
+
+
+def stops_well(server: Server) -> None:
     assert server.stop() == 0
+
+
+@pytest.fixture
+def hooks(serve_hooks: ServeHooks) -> httpx.Client:
+    """An HTTP client of a server of the test's own, which delivers to this machine and retries soon."""
+    return serve_hooks()
 
 
 @pytest.fixture
