@@ -11,9 +11,9 @@ from support import grant, open_migrated
 from tenantry.core.caller import Caller
 from tenantry.core.db import Database, Transaction, Work
 from tenantry.events import service
-from tenantry.events.wire import EventId, ListEvents
+from tenantry.events.wire import EventId, EventName, ListEvents
 
-NAMES = ["organization.created", "organization.updated"]
+NAMES = [EventName.ORGANIZATION_CREATED, EventName.ORGANIZATION_UPDATED]
 WRITERS = 16
 WRITES = 25
 
@@ -48,7 +48,7 @@ class Consumer:
 
     def poll(self) -> None:
         after = EventId(self.seen[-1][0]) if self.seen else None
-        query = ListEvents(events=NAMES, after=after, limit=7)
+        query = ListEvents(events=[*NAMES], after=after, limit=7)
         page = self._database.read(lambda tx: service.list_page(tx, self._caller, query))
         for raw in page.data:
             event = msgspec.json.decode(raw)

@@ -12,6 +12,7 @@ from tenantry.domains import store
 from tenantry.domains.names import InvalidDomain, normal_form
 from tenantry.domains.wire import DomainData, DomainName, OrganizationDomain
 from tenantry.events import service as events
+from tenantry.events.wire import EventName
 
 _TOKEN_LENGTH = 25
 _PREFIX_TAIL = 6
@@ -140,9 +141,9 @@ def _verified_manually(tx: Transaction, domain: OrganizationDomain) -> Organizat
 def record(tx: Transaction, caller: Caller, changes: DomainChanges) -> None:
     """Record one event for each domain that was deleted, created or verified."""
     for event, domains in (
-        ("organization_domain.deleted", changes.deleted),
-        ("organization_domain.created", changes.created),
-        ("organization_domain.verified", changes.verified),
+        (EventName.ORGANIZATION_DOMAIN_DELETED, changes.deleted),
+        (EventName.ORGANIZATION_DOMAIN_CREATED, changes.created),
+        (EventName.ORGANIZATION_DOMAIN_VERIFIED, changes.verified),
     ):
         for domain in domains:
             events.record(tx, caller, event, domain.organization_id, domain)

@@ -1,13 +1,14 @@
-"""The names of events: all that the public API knows, which Tenantry makes a few of, and Tenantry's own."""
+"""The names of the events that a feed can be asked for."""
 
 from functools import lru_cache
 from importlib.resources import files
 
-OWN_NAMES = ("webhook_endpoint.disabled",)
+from tenantry.events.wire import EventName
 
 
 @lru_cache(maxsize=1)
 def known_names() -> frozenset[str]:
-    """Return the name of every event of the public API, and of Tenantry's own."""
+    """Return the name of every event of the public API, and of Tenantry's own that are in the feed."""
     listed = files("tenantry.events").joinpath("names.txt").read_text("utf-8").split()
-    return frozenset([*listed, *OWN_NAMES])
+    made = {each.value for each in EventName if each is not EventName.WEBHOOK_ENDPOINT_TEST}
+    return frozenset([*listed, *made])

@@ -21,6 +21,7 @@ from tenantry.events.wire import (
     Context,
     Event,
     EventCursor,
+    EventName,
     EventPage,
     EventQuery,
     ListEvents,
@@ -46,7 +47,7 @@ class EventNamesMissing(ApiError):
 def record(
     tx: Transaction,
     caller: Caller,
-    event: str,
+    event: EventName,
     organization_id: str,
     data: msgspec.Struct | msgspec.Raw,
     *,
@@ -56,16 +57,15 @@ def record(
 
     `previous` holds the old values of the attributes that an update changed.
     """
-    assert event in known_names(), event
     event_id = tx.new_id(PREFIX)
     actor = Actor(id=caller.key_id, source="api", name=caller.key_name)
     context = Context(actor=actor, previous_attributes=previous)
-    wire = _encode(Event(id=event_id, event=event, data=data, created_at=tx.now, context=context))
+    wire = _encode(Event(id=event_id, event=event.value, data=data, created_at=tx.now, context=context))
     store.insert(
         tx,
         environment_id=caller.environment_id,
         event_id=event_id,
-        event=event,
+        event=event.value,
         organization_id=organization_id,
         created_at=tx.now,
         wire=wire,
@@ -188,16 +188,16 @@ def prune(tx: Transaction, retention_days: int) -> int:
     return store.delete_oldest(tx, oldest_kept, _PRUNED_AT_ONCE)
 
 
-def record_by_system(tx: Transaction, environment_id: str, event: str, data: msgspec.Struct) -> None:
+def record_by_system(tx: Transaction, environment_id: str, event: EventName, data: msgspec.Struct) -> None:
     """Record what Tenantry did by itself, in its background work; `data` is the object in full."""
     event_id = tx.new_id("event")
     context = Context(actor=Actor(id="tenantry", source="system", name=None))
-    wire = _encode(Event(id=event_id, event=event, data=data, created_at=tx.now, context=context))
+    wire = _encode(Event(id=event_id, event=event.value, data=data, created_at=tx.now, context=context))
     store.insert(
         tx,
         environment_id=environment_id,
         event_id=event_id,
-        event=event,
+        event=event.value,
         organization_id=None,
         created_at=tx.now,
         wire=wire,

@@ -1,5 +1,6 @@
 """Events as they cross the network (wire.md sections 5.1 and 5.2)."""
 
+from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
 import msgspec
@@ -14,6 +15,23 @@ MOST_SECONDS = 25
 
 _MOST_NAMES = 200
 _EXAMPLES = [["organization.created", "organization.updated"]]
+
+
+class EventName(StrEnum):
+    """The name of every event that Tenantry makes, wherever it goes: one that is not here cannot be made."""
+
+    ORGANIZATION_CREATED = "organization.created"
+    ORGANIZATION_UPDATED = "organization.updated"
+    ORGANIZATION_DELETED = "organization.deleted"
+    ORGANIZATION_DOMAIN_CREATED = "organization_domain.created"
+    ORGANIZATION_DOMAIN_VERIFIED = "organization_domain.verified"
+    ORGANIZATION_DOMAIN_DELETED = "organization_domain.deleted"
+
+    WEBHOOK_ENDPOINT_DISABLED = "webhook_endpoint.disabled"
+    """Our own, the hosted API has none: Tenantry has stopped delivering to an endpoint."""
+
+    WEBHOOK_ENDPOINT_TEST = "webhook_endpoint.test"
+    """Our own: what a test send sends. It is in no feed and cannot be subscribed to."""
 
 
 class EventId(Cursor):

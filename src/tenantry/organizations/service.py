@@ -13,6 +13,7 @@ from tenantry.core.errors import ApiError, EntityNotFound
 from tenantry.core.page import Page, bounds, envelope, window
 from tenantry.domains import service as domain_service
 from tenantry.events import service as events
+from tenantry.events.wire import EventName
 from tenantry.organizations import store
 from tenantry.organizations.metadata import merge
 from tenantry.organizations.search import fold, substring_pattern
@@ -81,7 +82,7 @@ def create(tx: Transaction, caller: Caller, body: CreateOrganization) -> msgspec
     organization = msgspec.structs.replace(organization, domains=changes.domains)
     wire = _encode(organization)
     store.insert(tx, caller.environment_id, _row(organization, wire))
-    events.record(tx, caller, "organization.created", organization.id, msgspec.Raw(wire))
+    events.record(tx, caller, EventName.ORGANIZATION_CREATED, organization.id, msgspec.Raw(wire))
     domain_service.record(tx, caller, changes)
     return msgspec.Raw(wire)
 
@@ -133,7 +134,7 @@ def update(tx: Transaction, caller: Caller, organization_id: str, body: UpdateOr
     after = msgspec.structs.replace(after, updated_at=later(tx.now, before.updated_at))
     wire = _encode(after)
     store.update(tx, caller.environment_id, _row(after, wire))
-    events.record(tx, caller, "organization.updated", organization_id, msgspec.Raw(wire), previous=previous)
+    events.record(tx, caller, EventName.ORGANIZATION_UPDATED, after.id, msgspec.Raw(wire), previous=previous)
     return msgspec.Raw(wire)
 
 
@@ -145,7 +146,7 @@ def delete(tx: Transaction, caller: Caller, organization_id: str) -> None:
     wire = get(tx, caller, organization_id)
     domain_service.delete_of_organization(tx, caller, organization_id, _decode(wire).domains)
     store.delete(tx, caller.environment_id, organization_id)
-    events.record(tx, caller, "organization.deleted", organization_id, wire)
+    events.record(tx, caller, EventName.ORGANIZATION_DELETED, organization_id, wire)
 
 
 def _changed(before: Organization, body: UpdateOrganization) -> Organization:

@@ -13,8 +13,8 @@ import msgspec
 from tenantry.core.db import Transaction
 from tenantry.core.ids import ulid
 from tenantry.events import service as events
+from tenantry.events.wire import EventName
 from tenantry.webhooks import store
-from tenantry.webhooks.names import DISABLED
 from tenantry.webhooks.schedule import is_given_up, retry_after_seconds, wait_before_retry
 from tenantry.webhooks.store import AttemptRow, DeliveryRow, EndpointRow, PlaceRow
 from tenantry.webhooks.wire import DisabledWebhookEndpoint
@@ -226,7 +226,7 @@ def _disable(tx: Transaction, environment_id: str, endpoint: EndpointRow, reason
         updated_at=tx.now,
         reason=reason,
     )
-    events.record_by_system(tx, environment_id, DISABLED, data)
+    events.record_by_system(tx, environment_id, EventName.WEBHOOK_ENDPOINT_DISABLED, data)
 
 
 def prune(tx: Transaction, retention_days: int) -> int:

@@ -12,10 +12,9 @@ from tenantry.core.errors import EntityNotFound
 from tenantry.core.ids import ulid
 from tenantry.core.page import Bounds, Page, bounds, envelope, window
 from tenantry.events import service as events
-from tenantry.events.wire import Actor, Context, Event, ListEvents
+from tenantry.events.wire import Actor, Context, Event, EventName, ListEvents
 from tenantry.webhooks import store
 from tenantry.webhooks.delivery import DELIVERY_PREFIX
-from tenantry.webhooks.names import TEST
 from tenantry.webhooks.service import get_row, new_secret, shown
 from tenantry.webhooks.store import AttemptRow, KeptDelivery
 from tenantry.webhooks.wire import (
@@ -148,15 +147,15 @@ def send_test(tx: Transaction, caller: Caller, endpoint_id: str) -> WebhookDeliv
     Raises WebhookEndpointNotFound.
     """
     endpoint = get_row(tx, caller, endpoint_id)
-    event_id = tx.new_id("event")
+    event_id, name = tx.new_id("event"), EventName.WEBHOOK_ENDPOINT_TEST.value
     event = Event(
         id=event_id,
-        event=TEST,
+        event=name,
         data=Tested(endpoint.id, endpoint.endpoint_url),
         created_at=tx.now,
         context=Context(actor=Actor(id=caller.key_id, source="api", name=caller.key_name)),
     )
-    delivery_id = store.insert_delivery(tx, caller.environment_id, endpoint_id, event_id, TEST, _encode(event))
+    delivery_id = store.insert_delivery(tx, caller.environment_id, endpoint_id, event_id, name, _encode(event))
     return shown_delivery(_delivery(tx, caller, delivery_id))
 
 
