@@ -4,6 +4,7 @@ from importlib.resources import files
 
 from tenantry import __version__
 from tenantry.core import openapi, reference
+from tenantry.core.addresses import networks
 from tenantry.core.db import Database, World, migrate
 from tenantry.core.endpoints import Call, Endpoint, Resource, Response
 from tenantry.core.errors import ApiError, NotImplementedHere
@@ -16,7 +17,7 @@ from tenantry.settings import InvalidSettings, Settings, variable
 from tenantry.webhooks import schedule
 from tenantry.webhooks.api import resource as webhook_endpoints
 from tenantry.webhooks.dispatch import Options
-from tenantry.webhooks.targets import TargetPolicy, networks
+from tenantry.webhooks.targets import TargetPolicy
 
 
 def target_policy(settings: Settings) -> TargetPolicy:

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from receivers import Receiver
+from tenantry.core.addresses import networks
 from tenantry.webhooks.client import Client, Resolve
 from tenantry.webhooks.delivery import Outcome, Parcel
-from tenantry.webhooks.targets import TargetPolicy, networks
+from tenantry.webhooks.targets import TargetPolicy
 
 PRODUCTION_BUT_HTTP = TargetPolicy(http=True)
 LOCAL = TargetPolicy(http=True, networks=networks("127.0.0.0/8"))

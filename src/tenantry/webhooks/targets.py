@@ -13,8 +13,7 @@ from urllib.parse import urlsplit
 import idna
 import msgspec
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+from tenantry.core.addresses import Address, Network, is_allowed
 
 LONGEST_URL = 2048
 
@@ -23,20 +22,6 @@ _LOCAL_NAMES = ("localhost", "localhost.localdomain", "ip6-localhost", "ip6-loop
 # A host that ends in a number is an IPv4 address in some spelling, or nothing (WHATWG URL, «ends in a number»).
 _ENDS_IN_NUMBER = re.compile(r"(?:.*\.)?(?:\d+|0x[0-9a-f]*)", re.ASCII | re.DOTALL)
 _HOST = re.compile(r"[a-z0-9_.-]+", re.ASCII)
-
-# Special by the registries of IANA, though `ipaddress` of some Python versions counts them as global;
-# and one address that is a cloud's own, though public by its number: Azure's instance services.
-_SPECIAL: tuple[Network, ...] = tuple(
-    ipaddress.ip_network(text)
-    for text in (
-        *("192.0.0.0/24", "192.88.99.0/24", "100.64.0.0/10", "168.63.129.16/32"),
-        *("2001::/23", "3fff::/20", "5f00::/16", "100::/64", "64:ff9b:1::/48", "fec0::/10"),
-    )
-)
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-_IPV4_COMPATIBLE = ipaddress.IPv6Network("::/96")
-_ISATAP = frozenset({0x00005EFE, 0x02005EFE})
-_LOW = 0xFFFFFFFF
 
 
 class TargetPolicy(msgspec.Struct, frozen=True):
@@ -48,14 +33,6 @@ class TargetPolicy(msgspec.Struct, frozen=True):
 
 class RefusedTarget(ValueError):
     """Webhooks may not be sent there; the message says why."""
-
-
-def networks(text: str) -> tuple[Network, ...]:
-    """Return the networks of a comma-separated list such as `10.0.0.0/8, fd00::/8`.
-
-    Raises ValueError, which names the one that is none.
-    """
-    return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
 
 
 def check_url(url: str, policy: TargetPolicy) -> None:
@@ -128,36 +105,5 @@ def literal(host: str) -> Address | None:
 
 def check_address(address: Address, policy: TargetPolicy) -> None:
     """Raise RefusedTarget unless `address` may be connected to."""
-    if is_public(address):
-        return
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    if not any(_within(network, form) for network in policy.networks for form in (address, mapped)):
+    if not is_allowed(address, policy.networks):
         raise RefusedTarget(f"{address} is not a public address")
-
-
-def _within(network: Network, address: Address | None) -> bool:
-    return address is not None and address.version == network.version and address in network
-
-
-def is_public(address: Address) -> bool:
-    """Return whether `address` belongs to the internet at large, and so does any IPv4 address within it.
-
-    Loopback, private, shared, link-local, multicast, unspecified, reserved and documentation
-    addresses do not (the registries of IANA that `ipaddress` follows), nor does a cloud's metadata.
-    """
-    inner = embedded(address) if isinstance(address, ipaddress.IPv6Address) else None
-    if inner is not None:
-        return is_public(inner)
-    special = address.is_multicast or any(_within(network, address) for network in _SPECIAL)
-    return address.is_global and not special
-
-
-def embedded(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    """Return the IPv4 address that traffic to `address` may end at: mapped, compatible, 6to4, NAT64, ISATAP."""
-    if address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    if address.sixtofour is not None:
-        return address.sixtofour
-    number = int(address)
-    within = address in _NAT64 or address in _IPV4_COMPATIBLE or number >> 32 & _LOW in _ISATAP
-    return ipaddress.IPv4Address(number & _LOW) if within else None
