@@ -10,9 +10,10 @@ from tenantry.core.endpoints import Call, Endpoint, Resource, Response
 from tenantry.core.errors import ApiError, NotImplementedHere
 from tenantry.core.http import Api, OpenPage
 from tenantry.core.throttle import Throttle
+from tenantry.domains.service import DomainRules
 from tenantry.environments.service import KeyUses
 from tenantry.events.api import RESOURCE as EVENTS
-from tenantry.organizations.api import RESOURCE as ORGANIZATIONS
+from tenantry.organizations.api import resource as organizations
 from tenantry.settings import InvalidSettings, Settings, variable
 from tenantry.webhooks import schedule
 from tenantry.webhooks.api import resource as webhook_endpoints
@@ -37,9 +38,14 @@ def webhook_options(settings: Settings) -> Options:
     return Options(waits, settings.webhook_timeout_seconds, settings.webhook_concurrency)
 
 
+def domain_rules(settings: Settings) -> DomainRules:
+    """Return which domains organizations may be given."""
+    return DomainRules(settings.refuse_consumer_domains)
+
+
 def resources(settings: Settings) -> tuple[Resource, ...]:
     """Return every resource as `settings` have it. Raises InvalidSettings."""
-    return (ORGANIZATIONS, EVENTS, webhook_endpoints(target_policy(settings)))
+    return (organizations(domain_rules(settings)), EVENTS, webhook_endpoints(target_policy(settings)))
 
 
 RESOURCES = resources(Settings())

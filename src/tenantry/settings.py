@@ -45,6 +45,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     event_retention_days: Annotated[
         int, Meta(ge=1, le=3650, description="Days for which events are kept; older ones are deleted.")
     ] = 90
+    refuse_consumer_domains: Annotated[
+        bool,
+        Meta(
+            description="Refuse gmail.com and other domains where anyone can have a mailbox."
+            " An organization that has one keeps it."
+        ),
+    ] = True
     webhook_http: Annotated[
         bool, Meta(description="Send webhooks to http:// addresses too. `tenantry dev` always does.")
     ] = False

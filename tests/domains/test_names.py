@@ -1,14 +1,25 @@
 """The normal form of domain names."""
 
 import string
+from importlib.resources import files
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tenantry.domains.lists import is_consumer_domain
 from tenantry.domains.names import InvalidDomain, normal_form
 from tenantry.domains.service import filter_form
 
+SUFFIXES = [
+    line.split()[0]
+    for line in files("publicsuffixlist")
+    .joinpath("public_suffix_list.dat")
+    .read_text("utf-8")
+    .partition("// ===END ICANN DOMAINS===")[0]
+    .splitlines()
+    if line and not line.startswith("//")
+]
 LABEL = st.text(string.ascii_lowercase + string.digits + "-", min_size=1, max_size=12).filter(
     lambda text: text[0] != "-" and text[-1] != "-" and "--" not in text
 )
@@ -57,6 +68,12 @@ def test_what_is_accepted_can_be_asked_of_the_dns(text: str) -> None:
         ("a.b-c.co.uk", "a.b-c.co.uk"),
         ("1.com", "1.com"),
         ("example.xn--p1ai", "example.xn--p1ai"),
+        ("Acme.Example", "acme.example"),
+        ("acme.test", "acme.test"),
+        ("acme.internal", "acme.internal"),
+        ("a.b", "a.b"),
+        ("github.io", "github.io"),
+        ("city.kawasaki.jp", "city.kawasaki.jp"),
     ],
 )
 def test_known_names(text: str, name: str) -> None:
@@ -74,3 +91,54 @@ def test_known_names(text: str, name: str) -> None:
 def test_what_is_no_domain_is_refused(text: str) -> None:
     with pytest.raises(InvalidDomain, match="must"):
         normal_form(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["co.uk", " CO.UK. ", "anything.kawasaki.jp", "kawasaki.jp", "个人.hk", "xn--ciqpn.hk", "shop.ck"]
+)
+def test_a_public_suffix_is_refused(text: str) -> None:
+    with pytest.raises(InvalidDomain, match="must not be a public suffix"):
+        normal_form(text)
+
+
+@given(st.sampled_from([suffix for suffix in SUFFIXES if not suffix.startswith(("!", "*"))]), LABEL)
+def test_what_stands_under_a_public_suffix_is_accepted_and_the_suffix_is_not(suffix: str, label: str) -> None:
+    with pytest.raises(InvalidDomain):
+        normal_form(suffix)
+    under = f"{label}.{suffix}"
+    if f"*.{suffix}" in SUFFIXES or under in SUFFIXES:
+        under = f"{label}.{under}"
+    assert normal_form(under).startswith(label)
+
+
+def test_a_filter_finds_a_public_suffix_that_was_kept_before_the_rule() -> None:
+    assert filter_form(" CO.UK. ") == "co.uk"
+
+
+def test_each_consumer_domain_is_listed_in_its_normal_form() -> None:
+    text = files("tenantry.domains").joinpath("consumer_domains.txt").read_text("utf-8")
+    names = [line for line in text.splitlines() if not line.startswith("#")]
+    assert names == sorted({normal_form(name) for name in names})
+    assert all(is_consumer_domain(name) for name in names)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("gmail.com", "googlemail.com", "outlook.com", "hotmail.co.uk", "live.nl", "yahoo.com", "yahoo.co.jp"),
+        *("icloud.com", "qq.com", "163.com", "web.de", "gmx.net", "mail.ru", "proton.me", "comcast.net"),
+    ],
+)
+def test_the_great_mail_providers_are_consumer_domains(name: str) -> None:
+    assert is_consumer_domain(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("google.com", "microsoft.com", "apple.com", "alibaba.com", "facebook.com", "discovery.com", "bt.com"),
+        *("telstra.com", "ancestry.com", "law.com", "acme.com", "corp.gmail.com", "example.com", "test.com"),
+    ],
+)
+def test_companies_are_none_though_public_lists_name_some(name: str) -> None:
+    assert not is_consumer_domain(name)

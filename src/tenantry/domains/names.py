@@ -1,12 +1,14 @@
 """The normal form of a domain name, as a pure function.
 
-Trimmed, without a trailing dot, lower case, IDNA 2008 A-labels, two labels or more
-(wire.md section 4.6; RFC 5890 to 5892, mapped as UTS 46 has it).
+Trimmed, without a trailing dot, lower case, IDNA 2008 A-labels, two labels or more, no
+public suffix (wire.md section 4.6; RFC 5890 to 5892, mapped as UTS 46 has it).
 """
 
 import re
 
 import idna
+
+from tenantry.domains.lists import is_public_suffix
 
 _LONGEST = 253
 _PLAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}")
@@ -29,6 +31,14 @@ def normal_form(text: str) -> str:
 
     Raises InvalidDomain, which names the rule that is broken.
     """
+    name = spelling(text)
+    if is_public_suffix(name):
+        raise InvalidDomain("must not be a public suffix such as co.uk, under which others register names")
+    return name
+
+
+def spelling(text: str) -> str:
+    """Return the normal form of `text`, which may also be a public suffix. Raises InvalidDomain."""
     name = text.strip().removesuffix(".")
     if len(name) <= _LONGEST and _PLAIN.fullmatch(name) and "--" not in name:
         return name

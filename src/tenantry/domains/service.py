@@ -7,15 +7,17 @@ from msgspec import UNSET
 
 from tenantry.core.caller import Caller
 from tenantry.core.db import Transaction
-from tenantry.core.errors import ApiError
+from tenantry.core.errors import ApiError, FieldError, ValidationFailed
 from tenantry.domains import store
-from tenantry.domains.names import InvalidDomain, normal_form
+from tenantry.domains.lists import is_consumer_domain
+from tenantry.domains.names import InvalidDomain, spelling
 from tenantry.domains.wire import DomainData, DomainName, OrganizationDomain
 from tenantry.events import service as events
 from tenantry.events.wire import EventName
 
 _TOKEN_LENGTH = 25
 _PREFIX_TAIL = 6
+_CONSUMER = "must not be a consumer mail domain such as gmail.com, where anyone can have an address"
 
 Claim = Literal["pending", "verified", "legacy_verified"]
 """How a caller gives a domain: to be checked, as checked, or in the old bare list."""
@@ -29,6 +31,15 @@ class DomainTaken(ApiError):
 
     def __init__(self, domain: str) -> None:
         super().__init__(f"An Organization with the domain {domain} already exists.")
+
+
+class DomainRules(msgspec.Struct, frozen=True):
+    """Which well formed domains an organization may be given, as the settings have it."""
+
+    refuse_consumer_domains: bool = True
+
+
+DEFAULT_RULES = DomainRules()
 
 
 class DomainChanges(msgspec.Struct, frozen=True):
@@ -53,11 +64,45 @@ def claims(domains: list[DomainName] | None, domain_data: list[DomainData] | Non
 
 
 def filter_form(text: str) -> str:
-    """Return the spelling to look for: the normal form, or for what has none the text itself, lower case."""
+    """Return the spelling to look for, or for what is no domain name the text itself, lower case."""
     try:
-        return normal_form(text)
+        return spelling(text)
     except InvalidDomain:
         return text.lower()
+
+
+def check_allowed(rules: DomainRules, domain: str, field: str = "domain") -> None:
+    """Raise ValidationFailed, which names `field`, when no organization may newly have `domain`, a normal form."""
+    if _is_refused(rules, domain):
+        raise ValidationFailed([FieldError(field, f"{field} {_CONSUMER}")])
+
+
+def check_all_allowed(
+    rules: DomainRules,
+    current: list[OrganizationDomain],
+    domains: list[DomainName] | None,
+    domain_data: list[DomainData] | None,
+) -> None:
+    """Raise ValidationFailed, which names each wrong field of a body, for what `check_allowed` refuses.
+
+    What the organization has already, in `current`, may be named again whatever the rules.
+    """
+    kept = {domain.domain for domain in current}
+    errors = [
+        FieldError(f"domains.{index}", f"each value in domains {_CONSUMER}")
+        for index, name in enumerate(domains or ())
+        if name not in kept and _is_refused(rules, name)
+    ]
+    for index, entry in enumerate(domain_data or ()):
+        if entry.domain not in kept and _is_refused(rules, entry.domain):
+            field = f"domain_data.{index}.domain"
+            errors.append(FieldError(field, f"{field} {_CONSUMER}"))
+    if errors:
+        raise ValidationFailed(errors)
+
+
+def _is_refused(rules: DomainRules, domain: str) -> bool:
+    return rules.refuse_consumer_domains and is_consumer_domain(domain)
 
 
 def replace(

@@ -4,7 +4,7 @@ import msgspec
 
 from tenantry.core.endpoints import Call, Download, Endpoint, Resource, always
 from tenantry.core.page import Page
-from tenantry.domains.service import DomainTaken
+from tenantry.domains.service import DomainRules, DomainTaken
 from tenantry.organizations import reconcile, service, snapshot
 from tenantry.organizations.metadata import InvalidMetadata
 from tenantry.organizations.reconcile import TooManyToCompare
@@ -35,20 +35,12 @@ def _list(call: Call) -> Page[msgspec.Raw]:
     return service.list_page(call.tx, call.caller, call.query)
 
 
-def _create(call: Call) -> msgspec.Raw:
-    return service.create(call.tx, call.caller, call.body)
-
-
 def _get(call: Call) -> msgspec.Raw:
     return service.get(call.tx, call.caller, call.path["id"])
 
 
 def _get_by_external_id(call: Call) -> msgspec.Raw:
     return service.get_by_external_id(call.tx, call.caller, call.path["external_id"])
-
-
-def _update(call: Call) -> msgspec.Raw:
-    return service.update(call.tx, call.caller, call.path["id"], call.body)
 
 
 def _delete(call: Call) -> None:
@@ -67,96 +59,105 @@ def _searches(query: ListOrganizations) -> bool:
     return bool(query.search)
 
 
-RESOURCE = Resource(
-    name="organizations",
-    title="Organizations",
-    endpoints=(
-        Endpoint(
-            method="GET",
-            path="/organizations",
-            name="organizations.list",
-            summary="List organizations",
-            query=ListOrganizations,
-            answer=OrganizationList,
-            handler=_list,
-            scans=_searches,
-        ),
-        Endpoint(
-            method="POST",
-            path="/organizations",
-            name="organizations.create",
-            summary="Create an organization",
-            status=201,
-            body=CreateOrganization,
-            answer=Organization,
-            errors=(InvalidMetadata, ExternalIdAlreadyUsed, DomainTaken),
-            handler=_create,
-        ),
-        Endpoint(
-            method="GET",
-            path="/organizations/{id}",
-            name="organizations.get",
-            summary="Get an organization",
-            answer=Organization,
-            errors=(OrganizationNotFound,),
-            handler=_get,
-        ),
-        Endpoint(
-            method="GET",
-            path="/organizations/external_id/{external_id:path}",
-            name="organizations.get_by_external_id",
-            summary="Get an organization by its external id",
-            answer=Organization,
-            errors=(OrganizationNotFound,),
-            handler=_get_by_external_id,
-        ),
-        Endpoint(
-            method="PUT",
-            path="/organizations/{id}",
-            name="organizations.update",
-            summary="Update an organization",
-            body=UpdateOrganization,
-            answer=Organization,
-            aliases=_GO_NAMES,
-            errors=(
-                OrganizationNotFound,
-                InvalidMetadata,
-                ExternalIdAlreadyUsed,
-                StripeCustomerIdAlreadyUsed,
-                DomainTaken,
+def resource(rules: DomainRules) -> Resource:
+    """Return the routes of organizations, whose new domains are such as `rules` allow."""
+
+    def create(call: Call) -> msgspec.Raw:
+        return service.create(call.tx, call.caller, call.body, rules)
+
+    def update(call: Call) -> msgspec.Raw:
+        return service.update(call.tx, call.caller, call.path["id"], call.body, rules)
+
+    return Resource(
+        name="organizations",
+        title="Organizations",
+        endpoints=(
+            Endpoint(
+                method="GET",
+                path="/organizations",
+                name="organizations.list",
+                summary="List organizations",
+                query=ListOrganizations,
+                answer=OrganizationList,
+                handler=_list,
+                scans=_searches,
             ),
-            handler=_update,
+            Endpoint(
+                method="POST",
+                path="/organizations",
+                name="organizations.create",
+                summary="Create an organization",
+                status=201,
+                body=CreateOrganization,
+                answer=Organization,
+                errors=(InvalidMetadata, ExternalIdAlreadyUsed, DomainTaken),
+                handler=create,
+            ),
+            Endpoint(
+                method="GET",
+                path="/organizations/{id}",
+                name="organizations.get",
+                summary="Get an organization",
+                answer=Organization,
+                errors=(OrganizationNotFound,),
+                handler=_get,
+            ),
+            Endpoint(
+                method="GET",
+                path="/organizations/external_id/{external_id:path}",
+                name="organizations.get_by_external_id",
+                summary="Get an organization by its external id",
+                answer=Organization,
+                errors=(OrganizationNotFound,),
+                handler=_get_by_external_id,
+            ),
+            Endpoint(
+                method="PUT",
+                path="/organizations/{id}",
+                name="organizations.update",
+                summary="Update an organization",
+                body=UpdateOrganization,
+                answer=Organization,
+                aliases=_GO_NAMES,
+                errors=(
+                    OrganizationNotFound,
+                    InvalidMetadata,
+                    ExternalIdAlreadyUsed,
+                    StripeCustomerIdAlreadyUsed,
+                    DomainTaken,
+                ),
+                handler=update,
+            ),
+            Endpoint(
+                method="DELETE",
+                path="/organizations/{id}",
+                name="organizations.delete",
+                summary="Delete an organization",
+                status=202,
+                errors=(OrganizationNotFound,),
+                handler=_delete,
+            ),
+            Endpoint(
+                method="GET",
+                path="/tenantry/snapshot",
+                name="tenantry.snapshot",
+                summary="Copy all organizations, as lines of JSON, with the position of the events that lead on",
+                media=snapshot.MEDIA,
+                answer=Organization,
+                handler=_snapshot,
+                scans=always,
+            ),
+            Endpoint(
+                method="POST",
+                path="/tenantry/reconcile",
+                name="tenantry.reconcile",
+                summary="Tell which organizations of a copy differ",
+                body=Reconcile,
+                answer=Reconciliation,
+                errors=(TooManyToCompare,),
+                handler=_reconcile,
+                scans=always,
+                changes=False,
+            ),
         ),
-        Endpoint(
-            method="DELETE",
-            path="/organizations/{id}",
-            name="organizations.delete",
-            summary="Delete an organization",
-            status=202,
-            errors=(OrganizationNotFound,),
-            handler=_delete,
-        ),
-        Endpoint(
-            method="GET",
-            path="/tenantry/snapshot",
-            name="tenantry.snapshot",
-            summary="Copy all organizations, as lines of JSON, with the position of the events that lead on",
-            media=snapshot.MEDIA,
-            answer=Organization,
-            handler=_snapshot,
-            scans=always,
-        ),
-        Endpoint(
-            method="POST",
-            path="/tenantry/reconcile",
-            name="tenantry.reconcile",
-            summary="Tell which organizations of a copy differ",
-            body=Reconcile,
-            answer=Reconciliation,
-            errors=(TooManyToCompare,),
-            handler=_reconcile,
-            scans=always,
-            changes=False,
-        ),
-    ),
-)
+    )

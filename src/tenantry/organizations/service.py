@@ -12,6 +12,7 @@ from tenantry.core.db import Transaction
 from tenantry.core.errors import ApiError, EntityNotFound
 from tenantry.core.page import Page, bounds, envelope, window
 from tenantry.domains import service as domain_service
+from tenantry.domains.service import DEFAULT_RULES, DomainRules
 from tenantry.events import service as events
 from tenantry.events.wire import EventName
 from tenantry.organizations import store
@@ -61,11 +62,14 @@ class StripeCustomerIdAlreadyUsed(ApiError):
         )
 
 
-def create(tx: Transaction, caller: Caller, body: CreateOrganization) -> msgspec.Raw:
-    """Create an organization with its domains; return it.
+def create(
+    tx: Transaction, caller: Caller, body: CreateOrganization, rules: DomainRules = DEFAULT_RULES
+) -> msgspec.Raw:
+    """Create an organization with its domains, which `rules` allow; return it.
 
     Raises ValidationFailed, InvalidMetadata, ExternalIdAlreadyUsed, DomainTaken.
     """
+    domain_service.check_all_allowed(rules, [], body.domains, body.domain_data)
     wanted = domain_service.claims(body.domains, body.domain_data)
     organization = Organization(
         id=tx.new_id(PREFIX),
@@ -113,14 +117,21 @@ def list_page(tx: Transaction, caller: Caller, query: ListOrganizations) -> Page
     return envelope(query, window(limits, walked, has_behind))
 
 
-def update(tx: Transaction, caller: Caller, organization_id: str, body: UpdateOrganization) -> msgspec.Raw:
-    """Change what `body` gives of an organization; return it.
+def update(
+    tx: Transaction,
+    caller: Caller,
+    organization_id: str,
+    body: UpdateOrganization,
+    rules: DomainRules = DEFAULT_RULES,
+) -> msgspec.Raw:
+    """Change what `body` gives of an organization; return it. Its new domains are such as `rules` allow.
 
     A body that changes nothing leaves no event and the same `updated_at`. Raises
     OrganizationNotFound, ValidationFailed, InvalidMetadata, ExternalIdAlreadyUsed,
     StripeCustomerIdAlreadyUsed, DomainTaken.
     """
     before = _decode(get(tx, caller, organization_id))
+    domain_service.check_all_allowed(rules, before.domains, body.domains, body.domain_data)
     wanted = domain_service.claims(body.domains, body.domain_data)
     after = _changed(before, body)
     _check_unique(tx, caller, after, before)
