@@ -8,6 +8,7 @@ from tenantry.domains.service import DomainRules, DomainTaken
 from tenantry.organizations import reconcile, service, snapshot
 from tenantry.organizations.metadata import InvalidMetadata
 from tenantry.organizations.reconcile import TooManyToCompare
+from tenantry.organizations.search import fold, is_short
 from tenantry.organizations.service import (
     ExternalIdAlreadyUsed,
     OrganizationNotFound,
@@ -55,8 +56,8 @@ def _reconcile(call: Call) -> Reconciliation:
     return reconcile.compare(call.tx, call.caller, call.body)
 
 
-def _searches(query: ListOrganizations) -> bool:
-    return bool(query.search)
+def _searches_by_little(query: ListOrganizations) -> bool:
+    return bool(query.search) and is_short(fold(query.search or ""))
 
 
 def resource(rules: DomainRules) -> Resource:
@@ -80,7 +81,7 @@ def resource(rules: DomainRules) -> Resource:
                 query=ListOrganizations,
                 answer=OrganizationList,
                 handler=_list,
-                scans=_searches,
+                scans=_searches_by_little,
             ),
             Endpoint(
                 method="POST",

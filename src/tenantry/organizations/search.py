@@ -1,4 +1,16 @@
-"""What it means for a name to contain a text, as pure functions."""
+"""What it means for a name to contain a text, and how an index finds it, as pure functions.
+
+The index holds terms: `TERM_BYTES` bytes of a folded name in a row, for each byte that one can
+begin at. A name that contains a text has every term of the text, so the few names that have its
+rarest terms are looked up, and only those are read. A text shorter than a term is the beginning
+of one.
+"""
+
+TERM_BYTES = 5
+_DIGITS = 2 * TERM_BYTES
+_PADDING = "00" * (TERM_BYTES - 1)
+_SPACE_LETTERS = 6
+_MOST_TRIED = 16
 
 
 def fold(text: str) -> str:
@@ -6,7 +18,41 @@ def fold(text: str) -> str:
     return text.casefold()
 
 
-def substring_pattern(text: str) -> str:
-    r"""Return the LIKE pattern, with `\` as its escape, for folded names that contain `text`."""
-    escaped = fold(text).replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return f"%{escaped}%"
+def terms_of_name(environment_id: str, folded: str) -> list[str]:
+    """Return the terms of a folded name: hexadecimal digits after the environment's space.
+
+    The padding lets even the last byte begin a term. The migrations write the same in SQL.
+    """
+    space, digits = _space(environment_id), folded.encode().hex() + _PADDING
+    return [space + digits[start : start + _DIGITS] for start in range(0, len(digits) - _DIGITS + 2, 2)]
+
+
+def is_short(folded: str) -> bool:
+    """Return whether a text is less than a term, and so only the beginning of some."""
+    return len(folded.encode()) < TERM_BYTES
+
+
+def beginning(environment_id: str, folded: str) -> str:
+    """Return what terms begin with in names that contain a short text."""
+    return _space(environment_id) + folded.encode().hex()
+
+
+def rarest_terms(environment_id: str, folded: str, sample: str) -> list[str]:
+    """Return two terms of a text that is not short, one of each half of it: each the rarest there in `sample`.
+
+    Two of one word would often stand in the same names; two halves seldom do.
+    """
+    text, names = folded.encode(), sample.encode()
+    starts = range(len(text) - TERM_BYTES + 1)
+    middle = len(starts) // 2
+    chosen = [
+        min((text[start : start + TERM_BYTES] for start in half[:: -(-len(half) // _MOST_TRIED)]), key=names.count)
+        for half in (starts[:middle], starts[middle:])
+        if half
+    ]
+    return [_space(environment_id) + term.hex() for term in chosen]
+
+
+def _space(environment_id: str) -> str:
+    """Return what keeps the terms of environments apart. Two that share it cost time, and change no answer."""
+    return environment_id[-_SPACE_LETTERS:].lower()

@@ -17,7 +17,7 @@ from tenantry.events import service as events
 from tenantry.events.wire import EventName
 from tenantry.organizations import store
 from tenantry.organizations.metadata import merge
-from tenantry.organizations.search import fold, substring_pattern
+from tenantry.organizations.search import fold
 from tenantry.organizations.store import Filter, OrganizationRow
 from tenantry.organizations.wire import (
     PREFIX,
@@ -110,8 +110,7 @@ def get_by_external_id(tx: Transaction, caller: Caller, external_id: str) -> msg
 def list_page(tx: Transaction, caller: Caller, query: ListOrganizations) -> Page[msgspec.Raw]:
     """Return one page of the organizations that match all of `query`. Raises ValidationFailed for its cursors."""
     limits = bounds(query)
-    pattern = substring_pattern(query.search) if query.search else None
-    chosen = Filter([domain_service.filter_form(domain) for domain in query.domains], pattern)
+    chosen = Filter([domain_service.filter_form(domain) for domain in query.domains], fold(query.search or ""))
     walked = store.select_page(tx, caller.environment_id, chosen, limits)
     has_behind = partial(store.has_behind, tx, caller.environment_id, chosen, limits)
     return envelope(query, window(limits, walked, has_behind))
