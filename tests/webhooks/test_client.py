@@ -9,7 +9,7 @@ import pytest
 from receivers import Receiver
 from tenantry.core.addresses import networks
 from tenantry.webhooks.client import Client, Resolve
-from tenantry.webhooks.delivery import Outcome, Parcel
+from tenantry.webhooks.delivery import Outcome
 from tenantry.webhooks.targets import TargetPolicy
 
 PRODUCTION_BUT_HTTP = TargetPolicy(http=True)
@@ -21,10 +21,6 @@ def receiver(tmp_path: Path) -> Iterator[Receiver]:
     started = Receiver(tmp_path)
     yield started
     started.kill()
-
-
-def parcel(url: str) -> Parcel:
-    return Parcel("whd_1", "environment_1", "we_1", 1, url, ("whsec_1",), b"{}")
 
 
 def answering(*answers: list[str]) -> tuple[Resolve, list[str]]:
@@ -41,7 +37,7 @@ def answering(*answers: list[str]) -> tuple[Resolve, list[str]]:
 async def send(policy: TargetPolicy, resolve: Resolve, *urls: str, seconds: float = 2.0) -> list[Outcome]:
     client = Client(policy, seconds, resolve)
     try:
-        return [await client.send(parcel(url), "t=1, v1=0") for url in urls]
+        return [await client.send(url, b"{}", {}) for url in urls]
     finally:
         await client.close()
 

@@ -93,6 +93,8 @@ def test_plain_http_is_for_development() -> None:
     with pytest.raises(RefusedTarget, match="must begin with https://"):
         check_url("http://example.com", PRODUCTION)
     check_url("http://example.com", DEVELOPMENT)
+    with pytest.raises(RefusedTarget, match="must begin with https:// or http://"):
+        check_url("ftp://example.com", DEVELOPMENT)
 
 
 def test_a_network_can_be_allowed() -> None:

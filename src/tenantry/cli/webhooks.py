@@ -7,6 +7,7 @@ import click
 import msgspec
 
 from tenantry.cli.common import migrated, settings_options, table, told_plainly
+from tenantry.cli.probing import probe
 from tenantry.core import validation
 from tenantry.core.caller import Caller
 from tenantry.core.db import Transaction
@@ -195,3 +196,6 @@ def test(endpoint_id: str, environment: str, **options: str | None) -> None:
     """Send ENDPOINT an event that stands for nothing."""
     made = _work(options, environment, lambda tx, caller: history.send_test(tx, caller, endpoint_id), changes=True)
     click.echo(f"{made.id} is due now. What came of it: tenantry webhooks attempts {made.id}")
+
+
+webhooks.add_command(probe)

@@ -4,7 +4,7 @@ import asyncio
 import ipaddress
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,8 +12,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from tenantry import __version__
-from tenantry.webhooks.delivery import Outcome, Parcel
-from tenantry.webhooks.signature import HEADER
+from tenantry.webhooks.delivery import Outcome
 from tenantry.webhooks.targets import RefusedTarget, TargetPolicy, check_address, check_url
 
 Resolve = Callable[[str], Awaitable[list[str]]]
@@ -43,7 +42,7 @@ def system_resolver() -> Resolve:
 
 
 class Client:
-    """Sends parcels over kept-alive connections, only to addresses that the policy allows.
+    """Posts webhooks over kept-alive connections, only to addresses that the policy allows.
 
     The address is checked on the socket that is about to be connected: whatever a name
     answered before, and whoever looked it up, what is connected to is what was checked.
@@ -66,18 +65,17 @@ class Client:
             headers={"content-type": "application/json", "user-agent": f"Tenantry/{__version__}"},
         )
 
-    async def send(self, parcel: Parcel, signed: str) -> Outcome:
-        """POST the parcel's bytes once under the signature, following no redirect.
+    async def send(self, url: str, body: bytes | AsyncIterable[bytes], headers: Mapping[str, str]) -> Outcome:
+        """POST a body once with these headers beside our own, following no redirect.
 
-        Whatever goes wrong is in the outcome.
+        A body in parts goes out as they come; `headers` then say its length. Whatever goes
+        wrong is in the outcome.
         """
         started = time.perf_counter()
         status, answer, retry_after, error = None, b"", None, None
         try:
-            check_url(parcel.url, self._policy)
-            async with self._session.post(
-                parcel.url, data=parcel.body, headers={HEADER: signed}, allow_redirects=False
-            ) as response:
+            check_url(url, self._policy)
+            async with self._session.post(url, data=body, headers=headers, allow_redirects=False) as response:
                 status, retry_after = response.status, response.headers.get("retry-after")
                 answer = await _beginning(response)
         except TimeoutError:

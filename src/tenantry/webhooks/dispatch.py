@@ -7,7 +7,7 @@ way at once, so a slow or dead one holds up nobody else.
 import asyncio
 import contextlib
 import importlib
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
 from functools import partial
 from typing import Protocol
 
@@ -18,7 +18,7 @@ from tenantry.core.clock import Clock
 from tenantry.core.db import Database
 from tenantry.webhooks import delivery
 from tenantry.webhooks.delivery import Outcome, Parcel, Result
-from tenantry.webhooks.signature import signature
+from tenantry.webhooks.signature import HEADER, signature
 from tenantry.webhooks.targets import TargetPolicy
 
 log = structlog.get_logger("tenantry.webhooks")
@@ -45,9 +45,9 @@ class Options(msgspec.Struct, frozen=True):
 
 
 class Sender(Protocol):
-    """What sends a parcel's bytes once."""
+    """What posts a body to a URL once."""
 
-    async def send(self, parcel: Parcel, signed: str) -> Outcome:
+    async def send(self, url: str, body: bytes | AsyncIterable[bytes], headers: Mapping[str, str]) -> Outcome:
         """Return what came of it; never raises what the network did."""
 
     async def close(self) -> None:
@@ -162,7 +162,8 @@ class Dispatcher:
         assert self._sender is not None
         outcome = Outcome(None, 0)
         for secret in parcel.secrets:
-            outcome = await self._sender.send(parcel, signature(secret, self._clock(), parcel.body))
+            headers = {HEADER: signature(secret, self._clock(), parcel.body)}
+            outcome = await self._sender.send(parcel.url, parcel.body, headers)
             if outcome.delivered or outcome.status is None:
                 break
         self._learn(parcel.endpoint_id, outcome)

@@ -46,8 +46,9 @@ def check_url(url: str, policy: TargetPolicy) -> None:
         host, _ = parts.hostname, parts.port
     except ValueError as error:
         raise RefusedTarget("it is not a URL") from error
-    if parts.scheme not in ({"https", "http"} if policy.http else {"https"}):
-        raise RefusedTarget("it must begin with https://")
+    schemes = ("https", "http") if policy.http else ("https",)
+    if parts.scheme not in schemes:
+        raise RefusedTarget(f"it must begin with {' or '.join(f'{each}://' for each in schemes)}")
     if not host:
         raise RefusedTarget("it names no host")
     _check_host(_folded(host), policy)
