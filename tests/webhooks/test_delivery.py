@@ -60,6 +60,21 @@ def test_slow_and_dead_endpoints_delay_no_other(serve_hooks: Any, hook_database:
     assert not stuck & endpoints_tried(hook_database)
 
 
+def test_any_number_of_endpoints_that_never_answer_delay_no_other(
+    serve_hooks: Any, hook_database: Database, receive: Any
+) -> None:
+    """One made after them has everything before the first attempt at one of them has come to an end."""
+    hooks = serve_hooks(TENANTRY_WEBHOOK_TIMEOUT_SECONDS="60")
+    stuck, quick = receive(seconds=NEVER), receive()
+    for number in range(200):
+        subscribe(hooks, f"{stuck.url}/{number}")
+    last = subscribe(hooks, quick.url)
+    made = create(hooks, 20)
+    quick.wait_for(20, 30)
+    assert sorted(subjects(quick)) == sorted(made)
+    assert endpoints_tried(hook_database) <= {last["id"]}
+
+
 def test_a_failed_delivery_is_sent_again_with_a_new_signature(
     hooks: httpx.Client, hook_database: Database, receive: Any
 ) -> None:

@@ -1,7 +1,8 @@
 """The loop that delivers: look, claim, send, record, in every server process.
 
-Nothing is sent within a transaction. Of each endpoint only so many deliveries are under
-way at once, so a slow or dead one holds up nobody else.
+Nothing is sent within a transaction. Each endpoint has only so many deliveries under way
+at once, and those that are not known to be quick only a share of all, so that however
+many are slow or dead, they hold up nobody else.
 """
 
 import asyncio
@@ -29,10 +30,14 @@ _AFTER_FAILURE_SECONDS = 1.0
 _STOP_SECONDS = 3.0
 _MOST_AT_ONCE = 512
 _STARTED_AT_ONCE = 4
-# An endpoint is begun with few deliveries at once. Each that it takes quickly is room for one more;
-# one that fails or is slow takes it back to the beginning.
+# An endpoint has one delivery at once. When it takes that quickly it has some more, and each that it
+# takes is room for another; one that fails or is slow, from the moment at which it is, takes it back to one.
 _FIRST_AT_ONCE = 4
 _QUICK_MILLISECONDS = 1000
+# Endpoints not known to be quick are begun while only so many of them have a delivery under way: fewer for
+# those tried before, so that new ones find out soon, and what is left is for those that are quick.
+_TRIED_AT_ONCE = 192
+_UNTRIED_AT_ONCE = 384
 _LEASE_SLACK_SECONDS = 10.0
 
 
@@ -82,7 +87,8 @@ class Dispatcher:
         self._options = options
         self._connect = connect
         self._sender: Sender | None = None
-        self._under_way: dict[str, int] = {}
+        self._under_way: dict[str, dict[asyncio.Task[None], float]] = {}
+        self._begun: dict[str, float] = {}
         self._most: dict[str, int] = {}
         self._finished: list[Result] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -96,8 +102,10 @@ class Dispatcher:
             except Exception as error:
                 log.error("deliveries failed", exc_info=error)
                 await asyncio.sleep(_AFTER_FAILURE_SECONDS)
+            # Not `wait_for`, which before Python 3.12 may lose the cancellation that ends this loop.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), _INTERVAL_SECONDS)
+                async with asyncio.timeout(_INTERVAL_SECONDS):
+                    await self._woken.wait()
             self._woken.clear()
             await asyncio.sleep(_LEAST_REST_SECONDS)
 
@@ -129,29 +137,50 @@ class Dispatcher:
             self._start(parcel)
 
     def _rooms(self, endpoints: list[str]) -> dict[str, int]:
-        """Return how many more deliveries may be under way to each endpoint, those with the fewest first."""
+        """Return how many more deliveries may be under way to each endpoint, those with the fewest first.
+
+        Those that are quick get equal parts of what is free, and one part stays free for who comes next.
+        """
+        now = asyncio.get_running_loop().time()
         free = _MOST_AT_ONCE - len(self._tasks)
+        doubtful = sum(not self._is_quick(each, now) for each in self._under_way)
+        quick = {each for each in endpoints if self._is_quick(each, now)}
+        part = free // (len(quick) + 1)
         rooms = {}
-        for endpoint_id in sorted(endpoints, key=lambda each: self._under_way.get(each, 0)):
-            most = min(self._options.concurrency, self._most.get(endpoint_id, _FIRST_AT_ONCE))
-            room = max(0, min(free, most - self._under_way.get(endpoint_id, 0)))
-            free -= room
-            if room:
+        for endpoint_id in sorted(endpoints, key=self._order):
+            under_way = len(self._under_way.get(endpoint_id, ()))
+            if endpoint_id in quick:
+                room = min(self._most[endpoint_id] - under_way, max(part, 1 - under_way), free)
+            else:
+                share = _TRIED_AT_ONCE if endpoint_id in self._begun else _UNTRIED_AT_ONCE
+                room = min(1 - under_way, share - doubtful, free)
+                doubtful += max(0, room)
+            if room > 0:
                 rooms[endpoint_id] = room
+                free -= room
         return rooms
 
+    def _order(self, endpoint_id: str) -> tuple[int, float]:
+        """Return what sorts those first that have the fewest under way, then those not begun for the longest."""
+        return len(self._under_way.get(endpoint_id, ())), self._begun.get(endpoint_id, 0.0)
+
+    def _is_quick(self, endpoint_id: str, now: float) -> bool:
+        """Return whether an endpoint took its last delivery quickly, and none has been under way for long."""
+        oldest = next(iter(self._under_way.get(endpoint_id, {}).values()), now)
+        return endpoint_id in self._most and (now - oldest) * 1000 < _QUICK_MILLISECONDS
+
     def _start(self, parcel: Parcel) -> None:
-        self._under_way[parcel.endpoint_id] = self._under_way.get(parcel.endpoint_id, 0) + 1
-        task = asyncio.get_running_loop().create_task(self._deliver(parcel))
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(self._deliver(parcel))
+        self._begun[parcel.endpoint_id] = loop.time()
+        self._under_way.setdefault(parcel.endpoint_id, {})[task] = loop.time()
         self._tasks.add(task)
         task.add_done_callback(partial(self._end, parcel))
 
     def _end(self, parcel: Parcel, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        left = self._under_way[parcel.endpoint_id] - 1
-        if left:
-            self._under_way[parcel.endpoint_id] = left
-        else:
+        del self._under_way[parcel.endpoint_id][task]
+        if not self._under_way[parcel.endpoint_id]:
             del self._under_way[parcel.endpoint_id]
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("delivery failed", delivery=parcel.delivery_id, exc_info=error)
