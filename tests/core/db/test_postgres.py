@@ -1,7 +1,9 @@
 """PostgreSQL alone: connections that are cut."""
 
+import secrets
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import quote
 
 import psycopg
 import pytest
@@ -69,3 +71,20 @@ def test_a_server_that_is_not_there_is_told_as_unavailable() -> None:
     with pytest.raises(DatabaseUnavailable):
         database.read(lambda tx: tx.one("SELECT 1"))
     database.close()
+
+
+def test_a_role_that_owns_no_more_than_its_schema_can_migrate(postgres: str | None) -> None:
+    """No migration needs an extension, or any right on the database itself."""
+    assert postgres is not None
+    role = f"tenantry_test_{secrets.token_hex(6)}"
+    with psycopg.connect(postgres, autocommit=True) as owner:
+        owner.execute(f"CREATE ROLE {role} LOGIN NOSUPERUSER; CREATE SCHEMA {role} AUTHORIZATION {role}".encode())
+    separator = "&" if "?" in postgres else "?"
+    options = quote(f"-csearch_path={role} -crole={role}")
+    try:
+        opened = open_migrated(f"{postgres}{separator}options={options}")
+        assert opened.read(lambda tx: tx.one("SELECT current_user::text")) == (role,)
+        opened.close()
+    finally:
+        with psycopg.connect(postgres, autocommit=True) as owner:
+            owner.execute(f"DROP SCHEMA {role} CASCADE; DROP ROLE {role}".encode())

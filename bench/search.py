@@ -1,0 +1,125 @@
+"""`python -m bench.search`: what a search costs the server, by how many names hold the text."""
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from random import Random
+
+import click
+
+from bench import generate, server
+from bench.bulk import fill
+from bench.load import SEED
+from bench.report import table
+from tenantry.core.caller import Caller
+from tenantry.core.db import Database, open_database
+from tenantry.organizations import service
+from tenantry.organizations.wire import ListOrganizations
+from tenantry.server import system_world
+
+_ENVIRONMENT = "filled"
+_CONNECTIONS = 2
+_RUNS = 40
+_MILLISECONDS = 1000
+
+Draw = Callable[[Random, int], str]
+
+
+def _name(random: Random, count: int) -> str:
+    return generate.organization(SEED, random.randrange(count)).name
+
+
+def _word(random: Random, count: int) -> str:
+    return random.choice(_name(random, count).split()[:3])
+
+
+def _words(random: Random, count: int) -> str:
+    return " ".join(_name(random, count).split()[:2])
+
+
+def _piece(length: int) -> Draw:
+    def draw(random: Random, count: int) -> str:
+        name = _name(random, count)
+        start = random.randrange(max(1, len(name) - length))
+        return name[start : start + length]
+
+    return draw
+
+
+def _random_letters(length: int) -> Draw:
+    return lambda random, _count: "".join(random.choice("qxzjkvw") for _ in range(length))
+
+
+def _swapped(random: Random, count: int) -> str:
+    return " ".join(reversed(_name(random, count).split()[:2]))
+
+
+KINDS: tuple[tuple[str, Draw], ...] = (
+    ("common: a word", _word),
+    ("in between: two words", _words),
+    ("in between: 12 letters of a name", _piece(12)),
+    ("rare: a whole name", _name),
+    ("absent: 12 letters", _random_letters(12)),
+    ("absent: two words, swapped", _swapped),
+    ("3 letters of a name", _piece(3)),
+    ("2 letters of a name", _piece(2)),
+    ("1 letter of a name", _piece(1)),
+    ("absent: 3 letters", _random_letters(3)),
+    ("absent: 2 letters", lambda random, _count: random.choice("qxzjkw") + "ü"),
+    ("absent: 1 letter", lambda random, _count: random.choice("ñøæþœł")),
+)
+
+
+@click.command()
+@click.option("--count", default=100_000, show_default=True, type=click.IntRange(100), help="Organizations.")
+@click.option("--engine", default="sqlite", show_default=True, type=click.Choice(("sqlite", "postgres")))
+@click.option(
+    "--folder",
+    default="/var/tmp",
+    show_default=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Where the database of SQLite is meanwhile. Must be on a disk.",
+)
+def main(count: int, engine: str, folder: Path) -> None:
+    """Fill a fresh database and time the operation that answers a search, without HTTP."""
+    with (
+        tempfile.TemporaryDirectory(prefix="tenantry-bench-", dir=folder) as temporary,
+        server.fresh_database(engine, Path(temporary)) as url,
+    ):
+        server.prepare(url)
+        caller = fill(url, _ENVIRONMENT, count, folder=folder)
+        server.settle(url)
+        database = open_database(url, system_world(), _CONNECTIONS)
+        try:
+            click.echo(_report(database, caller, count))
+        finally:
+            database.close()
+
+
+def _report(database: Database, caller: Caller, count: int) -> str:
+    header = ["search", "matches on the page", "median ms", "p95 ms", "max ms"]
+    return table(header, list(_rows(database, caller, count)))
+
+
+def _rows(database: Database, caller: Caller, count: int) -> Iterator[list[str]]:
+    random = Random(SEED)
+    for kind, draw in KINDS:
+        runs = sorted(_timed(database, caller, draw(random, count)) for _ in range(_RUNS))
+        times = [seconds * _MILLISECONDS for seconds, _ in runs]
+        shown = statistics.median(matches for _, matches in runs)
+        p95 = times[int(len(times) * 0.95)]
+        yield [kind, f"{shown:.0f}", f"{statistics.median(times):.2f}", f"{p95:.2f}", f"{times[-1]:.2f}"]
+
+
+def _timed(database: Database, caller: Caller, text: str) -> tuple[float, int]:
+    """Return how many seconds a search takes, and how many it found."""
+    query = ListOrganizations(search=text)
+    started = time.perf_counter()
+    page = database.read(lambda tx: service.list_page(tx, caller, query))
+    return time.perf_counter() - started, len(page.data)
+
+
+if __name__ == "__main__":
+    main()
