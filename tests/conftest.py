@@ -7,6 +7,8 @@ import httpx
 import hypothesis
 import pytest
 
+import dns_server
+from dns_server import NameServers
 from support import (
     IN_CI,
     Access,
@@ -40,6 +42,18 @@ def engine(request: pytest.FixtureRequest, postgres: str | None) -> str:
             pytest.fail("CI must have PostgreSQL: none at TENANTRY_TEST_POSTGRES, 127.0.0.1:5432 or its socket")
         pytest.skip("NO POSTGRESQL: set TENANTRY_TEST_POSTGRES or start a local server")
     return name
+
+
+@pytest.fixture(scope="session")
+def name_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NameServers]:
+    """Real name servers and a resolver in front of them, which tests share; each makes zones of its own there."""
+    if missing := dns_server.missing():
+        if IN_CI:
+            pytest.fail(f"CI must have BIND: {', '.join(missing)} not found")
+        pytest.skip("NO NAME SERVER: install bind9")
+    started = NameServers(tmp_path_factory.mktemp("dns"))
+    yield started
+    started.stop()
 
 
 @pytest.fixture

@@ -69,6 +69,7 @@ CASES: list[tuple[Code, bool | None, tuple[Question, ...]]] = [
     ("verified", True, (txt(APEX, f'"{RIGHT}"', RIGHT), silent(CHALLENGE))),
     ("verified_with_quotes", True, (txt(APEX, f"“{RIGHT}”"), nonexistent(CHALLENGE))),
     ("unreachable", None, (silent(APEX), silent(CHALLENGE), silent(""))),
+    ("unreachable", None, (silent(APEX, server=None), silent(CHALLENGE, server=None))),
     ("unreachable", None, (txt(APEX, rcode="REFUSED"), txt(CHALLENGE, rcode="REFUSED"))),
     ("dnssec_bogus", None, (failed(APEX), failed(CHALLENGE), txt(APEX, checking_disabled=True))),
     ("not_propagated", False, (*NOTHING, at("ns1.acme.com", txt(APEX, RIGHT)))),
@@ -161,7 +162,7 @@ def test_the_host_to_type_follows_from_the_zone() -> None:
 
 def test_an_alias_sends_to_the_name_of_ours_below_it() -> None:
     mend = judge(EXPECTED, (alias(APEX, "acme.hosting.example"), nonexistent(CHALLENGE)), NOW).mend
-    assert mend == f"Add a TXT record at {CHALLENGE} with the value {RIGHT}."
+    assert mend == f"Add a TXT record at {CHALLENGE} with the value «{RIGHT}»."
 
 
 def test_a_name_that_could_be_part_of_its_parents_zone_gets_both_ways_to_mend() -> None:

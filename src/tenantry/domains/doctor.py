@@ -8,7 +8,7 @@ import msgspec
 from tenantry.core.clock import timestamp
 from tenantry.domains.questions import Answer, Question
 from tenantry.domains.records import Expected, Kind, Reading, read
-from tenantry.domains.wording import add_record, failure, listed, quoted, seen_from, uncapitalized, until_time
+from tenantry.domains.wording import add_record, failure, listed, quoted, seen_by, uncapitalized, until_time
 
 Code = Literal[
     "verified",
@@ -29,7 +29,7 @@ Code = Literal[
 
 _LONGEST_NAME = 253
 # What a server says who does not want to answer us at all, whatever the name.
-_UNWILLING = frozenset({"REFUSED", "NOTIMP", "NOTAUTH", "FORMERR"})
+UNWILLING = frozenset({"REFUSED", "NOTIMP", "NOTAUTH", "FORMERR"})
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,9 +114,12 @@ def found(expected: Expected, questions: Iterable[Question]) -> bool | None:
     return False if len(deciding) == 2 and all(question.conclusive for question in deciding) else None
 
 
-def relevant(expected: Expected, answer: Answer) -> bool:
-    """Return whether a verdict may rest on this record: a TXT record of ours, or any of another type."""
-    return answer.type != "TXT" or read(expected, answer.value).kind != "unrelated"
+def weight(expected: Expected, answer: Answer) -> int:
+    """Return how much a verdict may rest on a record: a TXT record that proves is 2, one of others 0."""
+    if answer.type != "TXT":
+        return 1
+    reading = read(expected, answer.value)
+    return 2 if reading.verifies else int(reading.kind != "unrelated")
 
 
 def wrong_names(expected: Expected) -> list[str]:
@@ -170,7 +173,7 @@ def _verified(case: _Case) -> Verdict | None:
             "verified_with_quotes",
             f"The TXT record at {sighting.question.name} is right but for quotes that are part of its value:"
             f" {quoted(sighting.answer.value)}.",
-            f"It counts as it is. To tidy up, set the value to {expected.value} without quotes.",
+            f"It counts as it is. To tidy up, set the value to {quoted(expected.value)}.",
         )
     return None
 
@@ -178,13 +181,12 @@ def _verified(case: _Case) -> Verdict | None:
 def _unreachable(case: _Case) -> Verdict | None:
     """A resolver that answers nothing says nothing about the domain."""
     asked = [question for question in case.questions if question.authority is None]
-    if any(question.rcode is not None and question.rcode not in _UNWILLING for question in asked):
+    if any(question.rcode is not None and question.rcode not in UNWILLING for question in asked):
         return None
     failures = sorted({failure(question) for question in asked})
     return Verdict(
         code="unreachable",
-        sentence=f"Our own resolver gave no answer, so nothing is known about {case.expected.domain}:"
-        f" {'; '.join(failures) or 'nothing was asked'}.",
+        sentence=f"Nothing is known about {case.expected.domain}: {'; '.join(failures) or 'nothing was asked'}.",
         mend="Nothing is to be done at the domain. Whoever runs this service has to see to its resolver"
         "; the check is then made again.",
     )
@@ -247,7 +249,7 @@ def _near_miss(case: _Case) -> Verdict | None:
                 sighting,
                 code,
                 f"The TXT record at {sighting.question.name} {what}: {quoted(sighting.answer.value)}.",
-                f"Change its value to {case.expected.value} exactly.{seen_from(case.until(sighting.question))}",
+                f"Change its value to {quoted(case.expected.value)}.{seen_by(case.until(sighting.question))}",
                 case.until(sighting.question),
             )
     return None
@@ -293,7 +295,7 @@ def _alias(case: _Case) -> Verdict | None:
         return Verdict(
             code="cname_in_the_way",
             sentence=f"{expected.challenge} is an alias (CNAME) of {below.alias}, where there is no right record.",
-            mend=f"Add a TXT record at {below.alias} with the value {expected.value}, or: {_publish(case)}",
+            mend=f"{_publish(case)} Or add it at {below.alias}.",
             until=case.until(below),
             name=expected.challenge,
             value=below.alias,
@@ -316,7 +318,7 @@ def _other_token(case: _Case) -> Verdict | None:
             f"The TXT record at {sighting.question.name} has another token: {quoted(sighting.answer.value)}."
             " It belongs to another organization or to an earlier attempt.",
             f"{_publish(case)} It may stand beside the other, which you may remove if nobody needs it any more."
-            f"{seen_from(case.until(sighting.question))}",
+            f"{seen_by(case.until(sighting.question))}",
             case.until(sighting.question),
         )
     return None
@@ -360,7 +362,7 @@ def _nxdomain(case: _Case) -> Verdict | None:
             else f"If {domain} is registered by itself, see that it has not expired and that its name servers are"
             f" set at the registrar. If it is part of {zone}: {add_record(domain, case.expected.value, zone)}"
         )
-        + seen_from(case.until(question)),
+        + seen_by(case.until(question)),
         until=case.until(question),
         name=domain,
     )
@@ -375,7 +377,7 @@ def _no_record(case: _Case) -> Verdict:
     return Verdict(
         code="no_record",
         sentence=f"There is no TXT record of ours at {expected.domain}, nor at {expected.challenge}.{beside}",
-        mend=f"{_publish(case)}{seen_from(until)}",
+        mend=f"{_publish(case)}{seen_by(until)}",
         until=until,
         name=expected.domain,
     )

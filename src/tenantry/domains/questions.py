@@ -1,8 +1,12 @@
 """Questions to the DNS with what came of them, as values: they are asked, judged, stored and shown."""
 
+from collections.abc import Callable
 from typing import Literal
 
 import msgspec
+
+_MOST_ANSWERS = 20
+_LONGEST_VALUE = 512
 
 Transport = Literal["udp", "tcp"]
 
@@ -62,9 +66,27 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def remembered(self) -> int | None:
         """For how many seconds the answer may be remembered; None when that is not known."""
-        return min((each.ttl for each in self.answers), default=self.negative_ttl)
+        negative = [] if self.negative_ttl is None else [self.negative_ttl]
+        return min([*(each.ttl for each in self.answers), *negative], default=None)
 
     @property
     def texts(self) -> tuple[Answer, ...]:
         """The TXT records of the answer, also those that an alias led to."""
         return tuple(each for each in self.answers if each.type == "TXT")
+
+
+def shortened(question: Question, weight: Callable[[Answer], int]) -> Question:
+    """Return the question with at most 20 of its answers, the heaviest, each cut at 512 characters.
+
+    Whoever owns a zone may serve as much as fits into a message, which is 64 KiB.
+    """
+    numbered = sorted(enumerate(question.answers), key=lambda each: -weight(each[1]))[:_MOST_ANSWERS]
+    kept = tuple(_cut(answer) for _, answer in sorted(numbered, key=lambda each: each[0]))
+    left_out = question.left_out + len(question.answers) - len(kept)
+    return msgspec.structs.replace(question, answers=kept, left_out=left_out)
+
+
+def _cut(answer: Answer) -> Answer:
+    if len(answer.raw) <= _LONGEST_VALUE:
+        return answer
+    return msgspec.structs.replace(answer, value=answer.value[:_LONGEST_VALUE], raw=answer.raw[:_LONGEST_VALUE])

@@ -9,7 +9,7 @@ _LONGEST_QUOTED = 120
 
 def add_record(name: str, value: str, zone: str | None) -> str:
     """Return how to add a TXT record. With its `zone` known, also what to type where a provider appends that."""
-    return f"Add a TXT record at {name}{_host(name, zone)} with the value {value}."
+    return f"Add a TXT record at {name}{_host(name, zone)} with the value {quoted(value)}."
 
 
 def _host(name: str, zone: str | None) -> str:
@@ -18,9 +18,9 @@ def _host(name: str, zone: str | None) -> str:
     return f" (host {name.removesuffix(zone).rstrip('.') or '@'} in the zone {zone})"
 
 
-def seen_from(until: str | None) -> str:
-    """Return from when on a change is seen, as a sentence that follows another; nothing when that is not known."""
-    return "" if until is None else f" A change is seen{until_time(' from', until)} on at the latest."
+def seen_by(until: str | None) -> str:
+    """Return when a change is seen, as a sentence that follows another; nothing when that is not known."""
+    return "" if until is None else f" A change is seen{until_time(' by', until)} at the latest."
 
 
 def until_time(before: str, until: str | None) -> str:
@@ -30,7 +30,8 @@ def until_time(before: str, until: str | None) -> str:
 
 def failure(question: Question) -> str:
     """Return who did what instead of answering."""
-    who = f"{question.authority} ({question.server})" if question.authority else question.server or "the resolver"
+    ours = f"our resolver {question.server}" if question.server else "our resolver"
+    who = f"{question.authority} ({question.server})" if question.authority else ours
     what = question.error or f"answered {question.rcode}"
     return " ".join([who, what, *(f"({remark})" for remark in question.remarks)])
 
