@@ -42,7 +42,7 @@ docs: $(INSTALLED_DEV) ## remake the pages of docs/ that are made from the code
 	$(BIN)/python scripts/docs.py
 
 bench: $(INSTALLED_DEV) ## measure rate, latency and memory with 100,000 organizations
-	$(BIN)/python -m bench
+	$(BIN)/python -m bench organizations
 
 lock: $(INSTALLED_DEV) ## remake requirements.lock and requirements-dev.lock from pyproject.toml
 	$(LOCK) --group build -o requirements.lock

@@ -1,16 +1,18 @@
 """Measures one operation of any server that speaks the wire, with wrk."""
 
+import contextlib
 import shutil
 import statistics
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from random import Random
+from typing import Generic
 
 import httpx
 import msgspec
 
-from bench.operations import Loaded, Operation, Request
+from bench.operations import L, Operation, Request
 
 _SCRIPT = Path(__file__).parent / "wrk" / "replay.lua"
 _PREPARED_PER_SECOND = 20_000
@@ -50,12 +52,12 @@ class _Run(msgspec.Struct, frozen=True):
     timed_out: int
 
 
-class Target(msgspec.Struct, frozen=True):
+class Target(msgspec.Struct, Generic[L], frozen=True):
     """A server, a key, and what was loaded there."""
 
     base_url: str
     key: str
-    loaded: Loaded
+    loaded: L
 
 
 def wrk() -> str:
@@ -67,8 +69,8 @@ def wrk() -> str:
 
 
 def measure(
-    target: Target,
-    operation: Operation,
+    target: Target[L],
+    operation: Operation[L],
     connections: int,
     seconds: int,
     repeats: int,
@@ -76,20 +78,41 @@ def measure(
     random: Random,
 ) -> Figures:
     """Return the medians of `repeats` runs. Raises MeasurementFailed."""
-    runs = []
-    for _ in range(repeats):
-        _check(target, operation, random)
-        runs.append(_run(target, operation, connections, seconds, folder / "requests.tsv", random))
-        # An answer to one more says that those which wrk left behind are done with.
-        _check(target, operation, random)
+    return medians([once(target, operation, connections, seconds, folder, random) for _ in range(repeats)])
+
+
+def once(
+    target: Target[L],
+    operation: Operation[L],
+    connections: int,
+    seconds: int,
+    folder: Path,
+    random: Random,
+    meanwhile: contextlib.AbstractContextManager[object] | None = None,
+) -> Figures:
+    """Return the figures of one run, within `meanwhile` while the requests are sent. Raises MeasurementFailed."""
+    _check(target, operation, random)
+    requests = folder / "requests.tsv"
+    prepared = seconds * _PREPARED_PER_SECOND
+    _write(requests, (operation.request(target.loaded, random) for _ in range(prepared)))
+    with meanwhile or contextlib.nullcontext():
+        run = _run(target, operation.name, connections, seconds, requests)
+    _accept(run, operation, connections, prepared)
+    # An answer to one more says that those which wrk left behind are done with.
+    _check(target, operation, random)
+    return Figures(run.requests / run.seconds, run.p50_ms, run.p99_ms)
+
+
+def medians(runs: Sequence[Figures]) -> Figures:
+    """Return the median of each figure."""
     return Figures(
-        statistics.median(run.requests / run.seconds for run in runs),
+        statistics.median(run.rate for run in runs),
         statistics.median(run.p50_ms for run in runs),
         statistics.median(run.p99_ms for run in runs),
     )
 
 
-def _check(target: Target, operation: Operation, random: Random) -> None:
+def _check(target: Target[L], operation: Operation[L], random: Random) -> None:
     """Send one request and look at its answer."""
     request = operation.request(target.loaded, random)
     headers = {"authorization": f"Bearer {target.key}"}
@@ -103,23 +126,17 @@ def _check(target: Target, operation: Operation, random: Random) -> None:
     if not answer.is_success:
         raise MeasurementFailed(f"{told}: {answer.text[:_SHOWN_CHARACTERS]}")
     if operation.fewest and len(answer.json()["data"]) < operation.fewest:
-        raise MeasurementFailed(f"{told} with fewer than {operation.fewest} organizations.")
+        raise MeasurementFailed(f"{told} with fewer than {operation.fewest} objects.")
 
 
-def _run(
-    target: Target, operation: Operation, connections: int, seconds: int, requests: Path, random: Random
-) -> _Run:
-    prepared = seconds * _PREPARED_PER_SECOND
-    _write(requests, (operation.request(target.loaded, random) for _ in range(prepared)))
+def _run(target: Target[L], name: str, connections: int, seconds: int, requests: Path) -> _Run:
     line = [wrk(), "--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s"]
     line += ["--timeout", f"{_ANSWER_SECONDS}s", "--header", f"Authorization: Bearer {target.key}"]
     line += ["--script", str(_SCRIPT), target.base_url, "--", str(requests)]
     done = subprocess.run(line, capture_output=True, timeout=seconds + _GRACE_SECONDS, check=False)
     if done.returncode != 0:
-        raise MeasurementFailed(f"{operation.name}: wrk ended with {done.returncode}: {done.stderr.decode()}")
-    run = msgspec.json.decode(done.stdout.splitlines()[-1], type=_Run)
-    _accept(run, operation, connections, prepared)
-    return run
+        raise MeasurementFailed(f"{name}: wrk ended with {done.returncode}: {done.stderr.decode()}")
+    return msgspec.json.decode(done.stdout.splitlines()[-1], type=_Run)
 
 
 def _write(file: Path, requests: Iterable[Request]) -> None:
@@ -128,7 +145,7 @@ def _write(file: Path, requests: Iterable[Request]) -> None:
             lines.write(b"%s\t%s\t%s\n" % (request.method.encode(), request.path.encode(), request.body))
 
 
-def _accept(run: _Run, operation: Operation, connections: int, prepared: int) -> None:
+def _accept(run: _Run, operation: Operation[L], connections: int, prepared: int) -> None:
     told = f"{operation.name}, {connections} clients, {run.requests} answers"
     if run.refused or run.broken or run.timed_out:
         raise MeasurementFailed(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from random import Random
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -35,11 +35,15 @@ class Request(NamedTuple):
     body: bytes = b""
 
 
-class Operation(NamedTuple):
+L = TypeVar("L")
+"""What an operation's requests are made from: what is on the server."""
+
+
+class Operation(NamedTuple, Generic[L]):
     """An operation. A list's answer must hold `fewest` objects, or the server did not do the work."""
 
     name: str
-    request: Callable[[Loaded, Random], Request]
+    request: Callable[[L, Random], Request]
     fewest: int = 0
     writes: bool = False
 

@@ -5,12 +5,14 @@ import http.client
 import os
 import secrets
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 import click
@@ -55,6 +57,15 @@ def _postgres(statement: str, url: str = POSTGRES) -> None:
         raise NoPostgres(f"No PostgreSQL at {POSTGRES}: {error}") from error
 
 
+def version(engine: str) -> str:
+    """Return name and version of the SQLite that the server uses, or of the PostgreSQL server."""
+    if engine == "sqlite":
+        return f"SQLite {sqlite3.sqlite_version}"
+    with psycopg.connect(POSTGRES) as connection:
+        number = connection.info.server_version
+        return f"PostgreSQL {number // 10_000}.{number % 10_000}"
+
+
 def settle(database: str) -> None:
     """Bring PostgreSQL's statistics up to date at once, as autovacuum does a minute after a load."""
     if database.startswith("postgresql:"):
@@ -76,10 +87,10 @@ def _tenantry(*arguments: str) -> str:
 
 
 class Server:
-    """A running server. Its log goes to a file, as in production."""
+    """A running server. Its log goes to a file, as in production; `settings` are environment variables."""
 
-    def __init__(self, database: str, folder: Path) -> None:
-        self._port = _free_port()
+    def __init__(self, database: str, folder: Path, settings: Mapping[str, str]) -> None:
+        self._port = free_port()
         self._log = folder / "server.log"
         self.base_url = f"http://127.0.0.1:{self._port}"
         started = time.perf_counter()
@@ -88,6 +99,7 @@ class Server:
                 [_TENANTRY, "serve", "--database", database, "--port", str(self._port)],
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                env=os.environ | settings,
             )
         try:
             self._wait()
@@ -134,9 +146,9 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(database: str, folder: Path) -> Iterator[Server]:
+def serving(database: str, folder: Path, settings: Mapping[str, str] = MappingProxyType({})) -> Iterator[Server]:
     """Yield a server, and stop it afterwards, whatever happened. What it complained of is shown on failure."""
-    server = Server(database, folder)
+    server = Server(database, folder, settings)
     try:
         yield server
     except Exception:
@@ -146,7 +158,8 @@ def serving(database: str, folder: Path) -> Iterator[Server]:
         server.stop()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of this machine at which nobody listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

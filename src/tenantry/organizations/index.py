@@ -46,16 +46,16 @@ def select_page(tx: Transaction, environment_id: str, text: str, limits: Bounds)
 
     They come in walking order.
     """
-    edge = _edge(tx, environment_id, limits, _WALKED)
-    found = _walk(tx, environment_id, text, limits, edge)
-    if edge is None or len(found) > limits.limit:
+    found = _walk(tx, environment_id, text, limits, _WALKED)
+    if len(found) > limits.limit:
         return found
-    sample = _sample(tx, environment_id, limits, edge)
+    sample = _sample(tx, environment_id, limits)
+    if sample is None:
+        return found
     streams = tx.engine == "sqlite" and not is_short(text)
     if not streams and len(found) + sample.count(text) >= _COMMON:
-        edge = _edge(tx, environment_id, limits, _WALKED_FAR)
-        found = _walk(tx, environment_id, text, limits, edge)
-        if edge is None or len(found) > limits.limit:
+        found = _walk(tx, environment_id, text, limits, _WALKED_FAR)
+        if len(found) > limits.limit:
             return found
     if tx.engine == "sqlite":
         return _look_up_in_order(tx, environment_id, text, limits, sample)
@@ -103,51 +103,43 @@ def _cursor(limits: Bounds) -> dict[str, object]:
     return {} if limits.cursor is None else {"cursor": limits.cursor}
 
 
-def _edge(tx: Transaction, environment_id: str, limits: Bounds, rows: int) -> str | None:
-    """Return the id of the first row past the first `rows` within `limits`; None when there are no more."""
-    row = tx.one(
-        "SELECT id FROM organizations WHERE environment_id = :environment_id"
+def _walk(tx: Transaction, environment_id: str, text: str, limits: Bounds, rows: int) -> list[Match]:
+    """Return the matches among the first `rows` rows past the cursor, as many as a page takes."""
+    found = tx.all(
+        "SELECT id, wire FROM (SELECT id, wire, folded_name FROM organizations"
+        " WHERE environment_id = :environment_id"
         + _range(limits)
         + _order(limits)
-        + " LIMIT 1 OFFSET :rows",
-        environment_id=environment_id,
-        rows=rows,
-        **_cursor(limits),
-    )
-    return row[0] if row else None
-
-
-def _walk(tx: Transaction, environment_id: str, text: str, limits: Bounds, edge: str | None) -> list[Match]:
-    """Return the matches before `edge`, all if it is None, as many as a page takes and one."""
-    sql: LiteralString = "SELECT id, wire FROM organizations WHERE environment_id = :environment_id"
-    parameters = _cursor(limits)
-    if edge is not None:
-        sql += " AND id > :edge" if limits.descending else " AND id < :edge"
-        parameters["edge"] = edge
-    found = tx.all(
-        sql + _range(limits) + " AND " + contains(tx) + _order(limits) + " LIMIT :most",
+        + " LIMIT :rows) AS walked WHERE "
+        + contains(tx)
+        + _order(limits)
+        + " LIMIT :most",
         environment_id=environment_id,
         text=text,
+        rows=rows,
         most=limits.limit + 1,
-        **parameters,
+        **_cursor(limits),
     )
     return [(row[0], msgspec.Raw(row[1])) for row in found]
 
 
-def _sample(tx: Transaction, environment_id: str, limits: Bounds, edge: str) -> str:
-    """Return some names from the row `edge` on, one a line."""
+def _sample(tx: Transaction, environment_id: str, limits: Bounds) -> str | None:
+    """Return some names past those walked first, one a line; None when there are none."""
     row = tx.one(
         "SELECT "
         + _CONCATENATED[tx.engine]
         + " FROM (SELECT folded_name FROM organizations WHERE environment_id = :environment_id"
-        + (" AND id <= :edge" if limits.descending else " AND id >= :edge")
+        + _range(limits)
         + _order(limits)
-        + " LIMIT :rows) AS sampled",
+        + " LIMIT :rows OFFSET :walked) AS sampled",
         environment_id=environment_id,
-        edge=edge,
         rows=_SAMPLED,
+        walked=_WALKED,
+        **_cursor(limits),
     )
-    return (row[0] if row else None) or ""
+    assert row is not None, "an aggregate has a row"
+    sample: str | None = row[0]
+    return sample
 
 
 def _look_up(tx: Transaction, environment_id: str, text: str, limits: Bounds, sample: str) -> list[Match]:

@@ -1,0 +1,70 @@
+"""`python -m bench organizations`: the organizations' operations on both engines, as tables."""
+
+import statistics
+import time
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import click
+
+from bench import command, measure, server
+from bench.command import Place
+from bench.load import SEED, load
+from bench.operations import OPERATIONS, Loaded
+from bench.organizations_report import CLIENTS, Result, page
+from bench.report import Conditions
+
+_STARTS = 5
+_REST_SECONDS = 2.0
+
+
+@click.command()
+@click.option(
+    "--count", default=100_000, show_default=True, type=click.IntRange(100), help="Organizations to load."
+)
+@command.options
+def organizations(count: int, **given: Any) -> None:
+    """The six operations: rate and latency, memory, start."""
+    conditions = command.conditions("organizations", {"count": count}, given)
+    results = command.on_each_engine(given, lambda place: _measured(place, count, conditions))
+    command.publish(page(results, count, conditions), f"organizations-{count}.md")
+
+
+def _measured(place: Place, count: int, conditions: Conditions) -> Result:
+    key = server.prepare(place.database)
+    start_seconds = statistics.median(_start_seconds(place) for _ in range(_STARTS))
+    with server.serving(place.database, place.folder) as running:
+        time.sleep(_REST_SECONDS)
+        result = Result(place.engine, server.version(place.engine), start_seconds, running.memory())
+        ids = _load(running, key, count, result)
+        server.settle(place.database)
+        target = measure.Target(running.base_url, key, Loaded(SEED, ids))
+        _measure_all(target, conditions, place.folder, result)
+        time.sleep(_REST_SECONDS)
+        result.memory_after_runs = running.memory()
+    return result
+
+
+def _start_seconds(place: Place) -> float:
+    with server.serving(place.database, place.folder) as running:
+        return running.start_seconds
+
+
+def _load(running: server.Server, key: str, count: int, result: Result) -> list[str]:
+    started = time.monotonic()
+    ids = load(running.base_url, key, count)
+    result.load_rate = count / (time.monotonic() - started)
+    result.memory_after_load = running.memory()
+    return ids
+
+
+def _measure_all(target: measure.Target[Loaded], conditions: Conditions, folder: Path, result: Result) -> None:
+    random = Random(SEED)
+    for operation in OPERATIONS:
+        for clients in CLIENTS:
+            figures = measure.measure(
+                target, operation, clients, conditions.seconds, conditions.repeats, folder, random
+            )
+            result.figures[operation.name, clients] = figures
+            click.echo(f"{result.engine:8}  {operation.name:28}  clients {clients:2}  {figures.rate:9,.0f}/s")
