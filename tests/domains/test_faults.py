@@ -141,6 +141,19 @@ def test_a_domain_that_is_an_alias_is_sent_to_the_name_below_it(zone: Zone, how:
     assert f"at _app-challenge.{domain}" in examination.verdict.mend
 
 
+def test_the_zone_of_an_alias_is_asked_and_not_that_of_its_target(
+    name_servers: NameServers, zone: Zone, how: ResolverOptions
+) -> None:
+    expected = expected_at(f"app.{zone.name}")
+    zone.set(expected.domain, "CNAME", [f"acme.{name_servers.zone().name}."])
+    assert seen(how, expected).verdict.code == "cname_in_the_way"
+    zone.set_txt(expected.challenge, [expected.value])
+    examination = seen(how, expected)
+    assert examination.verdict.code == "not_propagated"
+    asked = {question.authority for question in examination.questions}
+    assert asked == {None, f"ns.{zone.name}"}
+
+
 def test_a_wildcard_alias_is_not_in_the_way(zone: Zone, how: ResolverOptions) -> None:
     zone.set(f"hosting.{zone.name}", "A", ["192.0.2.1"])
     zone.set(f"*.{zone.name}", "CNAME", [f"hosting.{zone.name}."])

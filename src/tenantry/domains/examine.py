@@ -122,7 +122,9 @@ class _Inquiry:
         expected = self._expected
         at_domain = await self._ask([(expected.domain, "NS")])
         names = [name for question in at_domain for name in _name_servers(question, expected.domain)]
-        zone = next((question.zone for question in (*at_domain, *reversed(deciding)) if question.zone), None)
+        # What an alias leads to names the zone of its target.
+        own = [question for question in (*at_domain, *reversed(deciding)) if question.alias is None]
+        zone = next((question.zone for question in own if question.zone), None)
         # A zone of one label is a top-level domain: it has no records of its customers.
         if not names and zone is not None and "." in zone:
             names = [name for each in await self._ask([(zone, "NS")]) for name in _name_servers(each, zone)]
