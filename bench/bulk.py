@@ -38,7 +38,7 @@ _COPIED = {
     ),
     "organization_domains": (
         "environment_id, id, organization_id, domain, state, verification_strategy, verification_prefix,"
-        " verification_token, created_at, updated_at"
+        " verification_token, created_at, updated_at, due_at, started_at, verified_at"
     ),
     "events": "environment_id, id, event, organization_id, created_at, wire",
 }
@@ -65,7 +65,7 @@ def _fill_sqlite(url: str, environment: str, count: int, seed: int) -> Caller:
     try:
         migrate.apply(database)
         made = database.write(lambda tx: environments.create_environment(tx, environment, slug="bench"))
-        caller = Caller(made.id, made.slug, made.exclusive_domains, "", "", read_only=False)
+        caller = Caller(made.id, made.slug, made.domain_policy, "", "", read_only=False)
         asyncio.run(_create_all(database, caller, count, seed))
     finally:
         database.close()

@@ -122,9 +122,9 @@ def api(server: Server, access: Access, shared_database: Database) -> Iterator[h
 
 
 @pytest.fixture
-def exclusive_api(server: Server, shared_database: Database) -> Iterator[httpx.Client]:
+def unique_api(server: Server, shared_database: Database) -> Iterator[httpx.Client]:
     """An HTTP client in an environment where a domain belongs to one organization only."""
-    with client(server.base_url, grant(shared_database, exclusive_domains=True).key) as opened:
+    with client(server.base_url, grant(shared_database, domain_policy="unique").key) as opened:
         yield opened
 
 

@@ -17,6 +17,7 @@ import httpx
 import msgspec
 import psycopg
 
+from tenantry.core.caller import Caller, DomainPolicy
 from tenantry.core.db import Database, Transaction, World, migrate, open_database
 from tenantry.environments import service as environments
 from tenantry.server import system_world
@@ -24,6 +25,9 @@ from tenantry.server import system_world
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT.parent / "shared" / "reference"
 IN_CI = os.environ.get("CI") == "true"
+NO_DNS = {"TENANTRY_DNS_SERVERS": "127.0.0.1:1"}
+"""Where nobody answers: unless a test says otherwise, no server of the tests asks the world about domains."""
+
 _START_SECONDS = 20.0
 _SETTLE_SECONDS = 20.0
 _UNSETTLED = """
@@ -79,16 +83,21 @@ class Access:
     key: str
 
 
-def grant(database: Database, *, read_only: bool = False, exclusive_domains: bool = False) -> Access:
+def grant(database: Database, *, read_only: bool = False, domain_policy: DomainPolicy = "exclusive") -> Access:
     """Make an environment of its own, with a key."""
 
     def work(tx: Transaction) -> Access:
         name = f"test-{secrets.token_hex(6)}"
-        environment = environments.create_environment(tx, name, slug="acme", exclusive_domains=exclusive_domains)
+        environment = environments.create_environment(tx, name, slug="acme", domain_policy=domain_policy)
         _, secret = environments.create_key(tx, environment, "tests", read_only=read_only)
         return Access(environment.id, secret)
 
     return database.write(work)
+
+
+def caller_in(environment_id: str, domain_policy: DomainPolicy = "exclusive") -> Caller:
+    """Return who calls in an environment, as the tests' own key would."""
+    return Caller(environment_id, "acme", domain_policy, "api_key_1", "tests", read_only=False)
 
 
 def events_of(database: Database, environment_id: str) -> list[dict[str, object]]:
@@ -135,7 +144,9 @@ class Server:
         self.log = folder / f"server-{self.port}.log"
         self._output = self.log.open("wb")
         line = [sys.executable, "-m", "tenantry", command, "--database", database_url, "--port", str(self.port)]
-        self.process = subprocess.Popen([*line, *arguments], stdout=self._output, stderr=subprocess.STDOUT)
+        self.process = subprocess.Popen(
+            [*line, *arguments], stdout=self._output, stderr=subprocess.STDOUT, env=NO_DNS | os.environ
+        )
         self._wait()
 
     def _wait(self) -> None:

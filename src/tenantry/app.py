@@ -1,24 +1,36 @@
 """The composition root: which resources there are, and how they become one application."""
 
+from collections.abc import Callable
 from importlib.resources import files
 
 from tenantry import __version__
 from tenantry.core import openapi, reference
 from tenantry.core.addresses import networks
+from tenantry.core.addresses import servers as dns_servers
 from tenantry.core.db import Database, World, migrate
 from tenantry.core.endpoints import Call, Endpoint, Resource, Response
 from tenantry.core.errors import ApiError, NotImplementedHere
 from tenantry.core.http import Api, OpenPage
 from tenantry.core.throttle import Throttle
+from tenantry.domains.api import resource as organization_domains
+from tenantry.domains.checker import Checker, dns_asker
+from tenantry.domains.checks import Rules
+from tenantry.domains.examine import ResolverOptions
+from tenantry.domains.schedule import WatchPolicy
 from tenantry.domains.service import DomainRules
 from tenantry.environments.service import KeyUses
 from tenantry.events.api import RESOURCE as EVENTS
 from tenantry.organizations.api import resource as organizations
+from tenantry.organizations.service import refresh_domains
 from tenantry.settings import InvalidSettings, Settings, variable
 from tenantry.webhooks import schedule
 from tenantry.webhooks.api import resource as webhook_endpoints
 from tenantry.webhooks.dispatch import Options
 from tenantry.webhooks.targets import TargetPolicy
+
+_DNS_PORT = 53
+_LEAST_CHECKS_AT_ONCE = 4
+_MOST_CHECKS_AT_ONCE = 256
 
 
 def target_policy(settings: Settings) -> TargetPolicy:
@@ -43,9 +55,58 @@ def domain_rules(settings: Settings) -> DomainRules:
     return DomainRules(settings.refuse_consumer_domains)
 
 
+def check_rules(settings: Settings) -> Rules:
+    """Return how domains are watched, and how long a contest lasts."""
+    watch = WatchPolicy(
+        hours=settings.domain_watch_hours,
+        misses=settings.domain_watch_misses,
+        days=settings.domain_watch_days,
+        revoke_days=settings.domain_revoke_days,
+    )
+    return Rules(watch, settings.domain_contest_days)
+
+
+def resolver_options(settings: Settings) -> ResolverOptions:
+    """Return how the DNS is asked. Raises InvalidSettings."""
+    try:
+        servers = dns_servers(settings.dns_servers, _DNS_PORT)
+    except ValueError as error:
+        raise InvalidSettings(f"{variable('dns_servers')}: {error}.") from error
+    try:
+        allowed = networks(settings.dns_allowed_networks)
+    except ValueError as error:
+        raise InvalidSettings(f"{variable('dns_allowed_networks')}: {error}.") from error
+    return ResolverOptions(
+        servers=servers,
+        timeout=settings.dns_timeout_seconds,
+        rate=settings.dns_questions_per_second,
+        networks=allowed,
+    )
+
+
+def build_checker(settings: Settings, database: Database, world: World, chance: Callable[[], float]) -> Checker:
+    """Return the loop that checks domains. Raises InvalidSettings."""
+    return Checker(
+        database,
+        world.clock,
+        chance,
+        check_rules(settings),
+        refresh_domains,
+        dns_asker(resolver_options(settings)),
+        # What waits for its turn to ask is through in some seconds, however slow the pace.
+        at_once=max(_LEAST_CHECKS_AT_ONCE, min(_MOST_CHECKS_AT_ONCE, settings.dns_questions_per_second)),
+    )
+
+
 def resources(settings: Settings) -> tuple[Resource, ...]:
     """Return every resource as `settings` have it. Raises InvalidSettings."""
-    return (organizations(domain_rules(settings)), EVENTS, webhook_endpoints(target_policy(settings)))
+    rules = domain_rules(settings)
+    return (
+        organizations(rules),
+        organization_domains(rules, refresh_domains),
+        EVENTS,
+        webhook_endpoints(target_policy(settings)),
+    )
 
 
 RESOURCES = resources(Settings())

@@ -14,7 +14,7 @@ import uvloop
 from granian.constants import Interfaces
 from granian.server.embed import Server
 
-from tenantry.app import build_app, target_policy, webhook_options
+from tenantry.app import build_app, build_checker, target_policy, webhook_options
 from tenantry.core import log
 from tenantry.core.clock import system_clock
 from tenantry.core.db import Database, World, open_database
@@ -90,7 +90,15 @@ async def _serve_until_stopped(settings: Settings) -> None:
     )
     send = http_sender(target_policy(settings), settings.webhook_timeout_seconds)
     dispatcher = Dispatcher(database, world.clock, random.random, webhook_options(settings), send)
-    worker = Worker(database, uses, settings.event_retention_days, dispatcher)
+    checker = build_checker(settings, database, world, random.random)
+    worker = Worker(
+        database,
+        uses,
+        dispatcher,
+        checker,
+        event_retention_days=settings.event_retention_days,
+        attempt_retention_days=settings.domain_attempt_retention_days,
+    )
     loop = asyncio.get_running_loop()
 
     def stop() -> None:

@@ -75,6 +75,49 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     webhook_concurrency: Annotated[
         int, Meta(ge=1, le=256, description="Webhooks that one server process sends to one endpoint at once.")
     ] = 64
+    dns_servers: Annotated[
+        str,
+        Meta(
+            description="Resolvers that domains are checked with, comma-separated: 9.9.9.9, [2620:fe::fe]:53."
+            " Those of the system when empty."
+        ),
+    ] = ""
+    dns_timeout_seconds: Annotated[
+        float, Meta(ge=0.1, le=30, description="Seconds that a resolver has for one answer.")
+    ] = 3.0
+    dns_questions_per_second: Annotated[
+        int, Meta(ge=1, le=100_000, description="Most questions a second that one server process asks the DNS.")
+    ] = 100
+    dns_allowed_networks: Annotated[
+        str,
+        Meta(
+            description="Networks whose name servers may be asked although they are not public, comma-separated."
+            " It is about the servers that a domain's own zone names; resolvers are always asked."
+        ),
+    ] = ""
+    domain_watch_hours: Annotated[
+        int, Meta(ge=1, le=720, description="Hours between two looks at the record of a verified domain.")
+    ] = 24
+    domain_watch_misses: Annotated[
+        int, Meta(ge=1, le=1000, description="Looks in a row without the record until a domain can be at risk.")
+    ] = 3
+    domain_watch_days: Annotated[
+        int, Meta(ge=0, le=365, description="Days without the record until a domain can be at risk.")
+    ] = 3
+    domain_revoke_days: Annotated[
+        int, Meta(ge=0, le=365, description="Days at risk after which a domain fails; 0 for never.")
+    ] = 0
+    domain_contest_days: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=30,
+            description="Days until it is decided whose a domain is that a second organization proves.",
+        ),
+    ] = 7
+    domain_attempt_retention_days: Annotated[
+        int, Meta(ge=1, le=3650, description="Days for which the checks of domains are kept, answers included.")
+    ] = 30
     log_format: Annotated[
         LogFormat,
         Meta(description="json, console (readable), or auto: console in a terminal, json elsewhere."),

@@ -8,6 +8,8 @@ import structlog
 
 from tenantry.core import idempotency
 from tenantry.core.db import Database
+from tenantry.domains import checks
+from tenantry.domains.checker import Checker
 from tenantry.environments import service as environments
 from tenantry.environments.service import KeyUses
 from tenantry.events import service as events
@@ -26,19 +28,29 @@ class Worker:
     """Runs chores at intervals until it is stopped."""
 
     def __init__(
-        self, database: Database, uses: KeyUses, event_retention_days: int, dispatcher: Dispatcher
+        self,
+        database: Database,
+        uses: KeyUses,
+        dispatcher: Dispatcher,
+        checker: Checker,
+        *,
+        event_retention_days: int,
+        attempt_retention_days: int,
     ) -> None:
         self._database = database
         self._uses = uses
-        self._event_retention_days = event_retention_days
         self._dispatcher = dispatcher
+        self._checker = checker
+        self._event_retention_days = event_retention_days
+        self._attempt_retention_days = attempt_retention_days
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Begin, on the running event loop."""
         for seconds, chore in ((_USES_SECONDS, self._record_uses), (_PRUNE_SECONDS, self._prune)):
             self._tasks.append(asyncio.get_running_loop().create_task(_repeat(seconds, chore)))
-        self._tasks.append(asyncio.get_running_loop().create_task(self._dispatcher.run()))
+        for loop in (self._dispatcher.run(), self._checker.run()):
+            self._tasks.append(asyncio.get_running_loop().create_task(loop))
 
     async def stop(self) -> None:
         """Stop, and write what is still in memory."""
@@ -47,6 +59,7 @@ class Worker:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         await self._dispatcher.stop()
+        await self._checker.stop()
         await self._record_uses()
 
     async def _record_uses(self) -> None:
@@ -60,6 +73,8 @@ class Worker:
         while await self._database.write_soon(lambda tx: events.prune(tx, self._event_retention_days)):
             pass
         while await self._database.write_soon(lambda tx: delivery.prune(tx, self._event_retention_days)):
+            pass
+        while await self._database.write_soon(lambda tx: checks.prune(tx, self._attempt_retention_days)):
             pass
 
 

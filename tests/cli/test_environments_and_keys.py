@@ -26,13 +26,15 @@ def create_environment(tenantry: Tenantry, url: str, name: str, *flags: str) -> 
 
 
 def test_an_environment_is_created_and_listed(tenantry: Tenantry, migrated_url: str) -> None:
-    created = create_environment(tenantry, migrated_url, "Production", "--exclusive-domains", "--slug", "acme")
+    created = create_environment(
+        tenantry, migrated_url, "Production", "--domain-policy", "unique", "--slug", "acme"
+    )
     assert created.returncode == 0, created.stderr
     assert "tenantry keys create --environment" in created.stdout
     listed = tenantry("environments", "list", "--database", migrated_url)
     [[identity, name, slug, domains, _]] = rows(listed.stdout)
     assert identity in created.stdout
-    assert (name, slug, domains) == ("Production", "acme", "exclusive")
+    assert (name, slug, domains) == ("Production", "acme", "unique")
 
 
 def test_a_name_is_taken_once(tenantry: Tenantry, migrated_url: str) -> None:

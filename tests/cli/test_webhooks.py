@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from hooks import fan_out
-from support import open_migrated
-from tenantry.core.caller import Caller
+from support import caller_in, open_migrated
 from tenantry.core.db import Database
 from tenantry.environments import service as environments
 from tenantry.organizations import service as organizations
@@ -27,7 +26,7 @@ class Setup:
     def __init__(self, database: Database) -> None:
         self.database = database
         row = database.write(lambda tx: environments.create_environment(tx, "Production"))
-        self.caller = Caller(row.id, row.slug, False, "key", "tests", False)  # noqa: FBT003
+        self.caller = caller_in(row.id)
         self.endpoint = self.subscribe("https://receiver.invalid")
         bodies = [CreateOrganization(name=name) for name in ("One", "Two")]
         database.write(lambda tx: [organizations.create(tx, self.caller, body) for body in bodies])

@@ -36,6 +36,19 @@ UNLISTED_STATUSES: dict[tuple[str, str, int], str] = {
     ("PATCH", "/webhook_endpoints/{id}", 415): "a body in another form is refused by name",
     ("DELETE", "/webhook_endpoints/{id}", 401): "the document lists 401 nowhere",
     ("DELETE", "/webhook_endpoints/{id}", 403): "a read-only key may not delete",
+    ("POST", "/organization_domains", 400): "a body that is not JSON is told so",
+    ("POST", "/organization_domains", 401): "the document lists 401 nowhere",
+    ("POST", "/organization_domains", 403): "a read-only key may not create",
+    ("POST", "/organization_domains", 404): "an organization that is not there is told (wire.md section 4.1)",
+    ("POST", "/organization_domains", 413): "bodies have a limit",
+    ("POST", "/organization_domains", 415): "a body in another form is refused by name",
+    ("POST", "/organization_domains", 422): "a field that is wrong is told, as everywhere (wire.md section 4.1)",
+    ("GET", "/organization_domains/{id}", 401): "the document lists 401 nowhere",
+    ("DELETE", "/organization_domains/{id}", 401): "the document lists 401 nowhere",
+    ("DELETE", "/organization_domains/{id}", 403): "a read-only key may not delete",
+    ("POST", "/organization_domains/{id}/verify", 401): "the document lists 401 nowhere",
+    ("POST", "/organization_domains/{id}/verify", 403): "a read-only key may not verify",
+    ("POST", "/organization_domains/{id}/verify", 404): "a domain that is not there is told (wire.md section 4.1)",
 }
 
 UNLISTED_CODES: dict[tuple[str, str, str | None], str] = {

@@ -45,7 +45,7 @@ class Clients:
 
     full: httpx.Client
     reader: httpx.Client
-    exclusive: httpx.Client
+    unique: httpx.Client
     nobody: httpx.Client
 
 
@@ -54,10 +54,10 @@ def clients(server: Server, shared_database: Database) -> Iterator[Clients]:
     with (
         client(server.base_url, grant(shared_database).key) as full,
         client(server.base_url, grant(shared_database, read_only=True).key) as reader,
-        client(server.base_url, grant(shared_database, exclusive_domains=True).key) as exclusive,
+        client(server.base_url, grant(shared_database, domain_policy="unique").key) as unique,
         client(server.base_url, "sk_unknown") as nobody,
     ):
-        yield Clients(full, reader, exclusive, nobody)
+        yield Clients(full, reader, unique, nobody)
 
 
 Answers = Iterator[tuple[str, str, httpx.Response]]
@@ -84,8 +84,8 @@ def create_answers(clients: Clients) -> Answers:
     yield "POST", path, full.post(path, content=b"{")
     yield "POST", path, full.post(path, content=b"x", headers=text)
     yield "POST", path, full.post(path, content=large)
-    clients.exclusive.post(path, json={"name": "Holder", "domains": ["a.com"]})
-    yield "POST", path, clients.exclusive.post(path, json={"name": "Other", "domains": ["a.com"]})
+    clients.unique.post(path, json={"name": "Holder", "domains": ["a.com"]})
+    yield "POST", path, clients.unique.post(path, json={"name": "Other", "domains": ["a.com"]})
     yield "POST", path, clients.reader.post(path, json={"name": "Acme"})
     yield "POST", path, clients.nobody.post(path, json={"name": "Acme"})
 
@@ -115,9 +115,9 @@ def update_answers(clients: Clients) -> Answers:
     yield "PUT", template, full.put(path, content=b"x", headers={"content-type": "text/plain"})
     yield "PUT", template, full.put(path, content=b'"' + b"a" * (1 << 20) + b'"')
     yield "PUT", template, full.put(f"/organizations/{UNKNOWN}", json={})
-    clients.exclusive.post("/organizations", json={"name": "Holder", "domains": ["a.com"]})
-    free = clients.exclusive.post("/organizations", json={"name": "Other"}).json()
-    yield "PUT", template, clients.exclusive.put(f"/organizations/{free['id']}", json={"domains": ["a.com"]})
+    clients.unique.post("/organizations", json={"name": "Holder", "domains": ["a.com"]})
+    free = clients.unique.post("/organizations", json={"name": "Other"}).json()
+    yield "PUT", template, clients.unique.put(f"/organizations/{free['id']}", json={"domains": ["a.com"]})
     yield "PUT", template, clients.reader.put(path, json={})
     yield "PUT", template, clients.nobody.put(path, json={})
 
@@ -190,6 +190,47 @@ def webhook_delete_answers(clients: Clients) -> Answers:
     yield "DELETE", template, clients.full.delete(f"/webhook_endpoints/{made['id']}")
 
 
+UNKNOWN_DOMAIN = "org_domain_01EHQMYV6MBK39QC5PZXHY59C3"
+
+
+def domain_create_answers(clients: Clients) -> Answers:
+    path, full = "/organization_domains", clients.full
+    body = {
+        "organization_id": full.post("/organizations", json={"name": "Acme"}).json()["id"],
+        "domain": "new.com",
+    }
+    yield "POST", path, full.post(path, json=body)
+    yield "POST", path, full.post(path, json=body)
+    yield "POST", path, full.post(path, json=body | {"organization_id": UNKNOWN})
+    yield "POST", path, full.post(path, json=body | {"domain": "new"})
+    yield "POST", path, full.post(path, content=b"{")
+    yield "POST", path, full.post(path, content=b"x", headers={"content-type": "text/plain"})
+    yield "POST", path, full.post(path, content=b'"' + b"a" * (1 << 20) + b'"')
+    yield "POST", path, clients.reader.post(path, json=body)
+    yield "POST", path, clients.nobody.post(path, json=body)
+
+
+def domain_answers(clients: Clients) -> Answers:
+    template, full = "/organization_domains/{id}", clients.full
+    made = full.post("/organizations", json=FULL | {"external_id": "domains"}).json()
+    _, pending, verified = made["domains"]
+    at_verified, at_pending = (f"/organization_domains/{each['id']}" for each in (verified, pending))
+    yield "GET", template, full.get(at_verified)
+    yield "GET", template, full.get(at_pending)
+    yield "GET", template, full.get(f"/organization_domains/{UNKNOWN_DOMAIN}")
+    yield "GET", template, clients.nobody.get(at_pending)
+    verify = f"{template}/verify"
+    yield "POST", verify, full.post(f"{at_pending}/verify")
+    yield "POST", verify, full.post(f"{at_verified}/verify")
+    yield "POST", verify, full.post(f"/organization_domains/{UNKNOWN_DOMAIN}/verify")
+    yield "POST", verify, clients.reader.post(f"{at_pending}/verify")
+    yield "POST", verify, clients.nobody.post(f"{at_pending}/verify")
+    yield "DELETE", template, clients.reader.delete(at_pending)
+    yield "DELETE", template, clients.nobody.delete(at_pending)
+    yield "DELETE", template, full.delete(at_pending)
+    yield "DELETE", template, full.delete(at_pending)
+
+
 ANSWERS: tuple[Callable[[Clients], Answers], ...] = (
     list_answers,
     create_answers,
@@ -200,6 +241,8 @@ ANSWERS: tuple[Callable[[Clients], Answers], ...] = (
     webhook_create_answers,
     webhook_update_answers,
     webhook_delete_answers,
+    domain_create_answers,
+    domain_answers,
 )
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from support import grant, open_migrated
+from support import caller_in, grant, open_migrated
 from tenantry.core.caller import Caller
 from tenantry.core.db import Database, World
 from tenantry.core.page import Order, PageQuery, bounds, envelope, window
@@ -94,7 +94,7 @@ def ticking(database_url: str) -> Iterator[Database]:
 def test_the_real_list_agrees_with_the_model_while_rows_come_and_go(
     ticking: Database, data: st.DataObject
 ) -> None:
-    caller = Caller(grant(ticking).environment_id, "acme", False, "api_key_1", "tests", False)  # noqa: FBT003
+    caller = caller_in(grant(ticking).environment_id)
     present: list[str] = []
     ever: list[str] = []
     for _ in range(data.draw(st.integers(1, 12), label="steps")):

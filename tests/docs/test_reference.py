@@ -82,11 +82,16 @@ def test_every_example_works_as_it_stands(page: str, server: Server, access: Acc
         hook = {"endpoint_url": f"https://{name}.invalid", "events": ["organization.created"]}
         endpoint = api.post("/webhook_endpoints", json=hook).json()
         delivery = api.post(f"/tenantry/webhook_endpoints/{endpoint['id']}/test").json()
+        domain = f"{name.replace('_', '-')}.com"
+        body = {"organization_id": created["id"], "domain": domain}
+        organization_domain = api.post("/organization_domains", json=body).json()
         variables = {
             "BASE_URL": server.base_url,
             "API_KEY": access.key,
             "ORGANIZATION_ID": created["id"],
             "EXTERNAL_ID": external_id,
+            "DOMAIN": domain,
+            "ORGANIZATION_DOMAIN_ID": organization_domain["id"],
             "WEBHOOK_ENDPOINT_ID": endpoint["id"],
             "WEBHOOK_DELIVERY_ID": delivery["id"],
         }

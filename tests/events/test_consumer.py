@@ -13,9 +13,14 @@ from typing import Any
 import httpx
 import pytest
 
-from support import ROOT, Access, Server
-from tenantry.core.caller import Caller
-from tenantry.core.db import Database
+from registry import RULES, examination
+from support import ROOT, Access, Server, caller_in
+from tenantry.core.db import Database, Transaction
+from tenantry.domains import checks
+from tenantry.domains import service as domains
+from tenantry.domains.checks import Check, Result
+from tenantry.domains.service import DEFAULT_RULES
+from tenantry.domains.wire import CreateOrganizationDomain, DomainName
 from tenantry.organizations import service
 from tenantry.organizations.wire import CreateOrganization, UpdateOrganization
 
@@ -103,7 +108,7 @@ class Owner:
     def __init__(self, database: Database, environment_id: str, chance: random.Random) -> None:
         self._database, self._chance = database, chance
         self._environment_id = environment_id
-        self._caller = Caller(environment_id, "acme", False, "api_key_1", "tests", False)  # noqa: FBT003
+        self._caller = caller_in(environment_id)
 
     def change(self) -> None:
         ids = list(self.truth())
@@ -111,14 +116,40 @@ class Owner:
         name = str(self._chance.random())
         if not ids or choice < 0.45:
             self._database.write(lambda tx: service.create(tx, self._caller, CreateOrganization(name=name)))
-        elif choice < 0.8:
+        elif choice < 0.7:
             identity = self._chance.choice(ids)
             self._database.write(
                 lambda tx: service.update(tx, self._caller, identity, UpdateOrganization(name=name))
             )
+        elif choice < 0.9:
+            self.change_domains(self._chance.choice(ids))
         else:
             identity = self._chance.choice(ids)
             self._database.write(lambda tx: service.delete(tx, self._caller, identity))
+
+    def change_domains(self, organization_id: str) -> None:
+        """Give an organization a domain, or let the one that it has be proved or taken away."""
+        present = self.truth()[organization_id]["domains"]
+        if not present:
+            name = DomainName.parse(f"acme{self._chance.random()}.com".replace("0.", "-"))
+            body = CreateOrganizationDomain(organization_id=organization_id, domain=name)
+            self._database.write(
+                lambda tx: domains.create(tx, self._caller, body, DEFAULT_RULES, service.refresh_domains)
+            )
+        elif present[0]["state"] == "pending" and self._chance.random() < 0.5:
+            self.prove(present[0]["id"])
+        else:
+            domain_id = present[0]["id"]
+            self._database.write(lambda tx: domains.delete(tx, self._caller, domain_id, service.refresh_domains))
+
+    def prove(self, domain_id: str) -> None:
+        def work(tx: Transaction) -> None:
+            row = domains.get_row(tx, self._caller, domain_id)
+            check = Check(self._environment_id, domain_id, checks.expected(row.domain, self._caller.slug))
+            result = Result(check, examination(found=True), self._chance.random())
+            checks.record(tx, [result], RULES, service.refresh_domains)
+
+        self._database.write(work)
 
     def truth(self) -> Copy:
         rows = self._database.read(

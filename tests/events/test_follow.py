@@ -9,8 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from support import Access, Server, client, fresh_database_url, grant, open_migrated
-from tenantry.core.caller import Caller
+from support import Access, Server, caller_in, client, fresh_database_url, grant, open_migrated
 from tenantry.core.db import Database
 from tenantry.environments import service as environments
 from tenantry.organizations import service as organizations
@@ -174,7 +173,7 @@ def test_an_event_of_another_process_ends_a_wait(
     """The test's own process writes to the database that the server serves."""
     answer = waiting.submit(get, api, wait=25)
     time.sleep(0.3)
-    caller = Caller(access.environment_id, "acme", False, "api_key_1", "tests", False)  # noqa: FBT003
+    caller = caller_in(access.environment_id)
     shared_database.write(lambda tx: organizations.create(tx, caller, CreateOrganization(name="Elsewhere")))
     assert [event["data"]["name"] for event in answer.result(20)["data"]] == ["Elsewhere"]
 

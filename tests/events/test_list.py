@@ -135,6 +135,6 @@ def test_a_cursor_whose_event_is_gone_leads_on_from_its_time(api: httpx.Client, 
     assert subjects(get(api, after="event_01EHQMYV6MBK39QC5PZXHY59C3")) == ids
 
 
-def test_nothing_crosses_an_environment(api: httpx.Client, ids: list[str], exclusive_api: httpx.Client) -> None:
-    assert get(exclusive_api)["data"] == []
-    assert get(exclusive_api, after=get(api)["data"][0]["id"])["data"] == []
+def test_nothing_crosses_an_environment(api: httpx.Client, ids: list[str], unique_api: httpx.Client) -> None:
+    assert get(unique_api)["data"] == []
+    assert get(unique_api, after=get(api)["data"][0]["id"])["data"] == []

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
-from support import grant, open_migrated
+from support import caller_in, grant, open_migrated
 from tenantry.core.caller import Caller
 from tenantry.core.db import Database, Transaction, Work
 from tenantry.events import service
@@ -25,7 +25,7 @@ class Subject(msgspec.Struct):
 
 
 def caller_of(database: Database) -> Caller:
-    return Caller(grant(database).environment_id, "acme", False, "api_key_1", "tests", False)  # noqa: FBT003
+    return caller_in(grant(database).environment_id)
 
 
 def record(caller: Caller, subject: str, seconds: float = 0.0) -> Work[None]:

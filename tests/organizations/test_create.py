@@ -258,12 +258,12 @@ def test_a_form_is_read_as_json_is(api: httpx.Client) -> None:
     }
 
 
-def test_a_domain_may_be_exclusive_to_one_organization(exclusive_api: httpx.Client) -> None:
-    exclusive_api.post("/organizations", json={"name": "Acme", "domains": ["acme.com"]})
-    answer = exclusive_api.post("/organizations", json={"name": "Other", "domains": ["ACME.com", "b.com"]})
+def test_a_domain_may_be_given_to_one_organization(unique_api: httpx.Client) -> None:
+    unique_api.post("/organizations", json={"name": "Acme", "domains": ["acme.com"]})
+    answer = unique_api.post("/organizations", json={"name": "Other", "domains": ["ACME.com", "b.com"]})
     assert answer.status_code == 409
     assert answer.json() == {"message": "An Organization with the domain acme.com already exists."}
-    assert exclusive_api.get("/organizations?domains=b.com").json()["data"] == []
+    assert unique_api.get("/organizations?domains=b.com").json()["data"] == []
 
 
 def test_a_domain_may_be_shared_by_default(api: httpx.Client) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support import Server, client, grant
+from support import Server, caller_in, client, grant
 from tenantry.core.caller import Caller
 from tenantry.core.db import Database
 from tenantry.organizations import reconcile, service
@@ -126,7 +126,7 @@ def test_a_wrong_body_is_told(api: httpx.Client, body: object, field: str) -> No
 
 @pytest.fixture
 def caller(database: Database) -> Caller:
-    return Caller(grant(database).environment_id, "acme", False, "api_key_1", "tests", False)  # noqa: FBT003
+    return caller_in(grant(database).environment_id)
 
 
 @pytest.fixture

@@ -11,8 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from support import fresh_database_url, grant, open_migrated
-from tenantry.core.caller import Caller
+from support import caller_in, fresh_database_url, grant, open_migrated
 from tenantry.core.db import Database, Transaction, World, migrate, open_database
 from tenantry.core.db.migrate import migrations
 from tenantry.core.page import Order, Page, bounds
@@ -35,10 +34,6 @@ _PIECES = [
     *("🦆", "👩‍👩‍👧", "İstanbul", "ﬀ", "東京", "ab", "x", " ", "-- ", "NEAR(", "*", "AND", ":*", "&", "\n"),
 ]
 _RARE = ["Zebra Quartz Holdings", "%_%_%_%", "'; DROP --", "東京都庁舎", "👩‍👩‍👧‍👦 family", "Ünïcödé Größe"]
-
-
-def caller(environment_id: str) -> Caller:
-    return Caller(environment_id, "acme", False, "api_key_1", "tests", False)  # noqa: FBT003
 
 
 class Directory:
@@ -90,7 +85,7 @@ class Directory:
 
     def page(self, environment_id: str, query: ListOrganizations) -> Page[msgspec.Raw]:
         """Return a page as it is served."""
-        return self.database.read(lambda tx: service.list_page(tx, caller(environment_id), query))
+        return self.database.read(lambda tx: service.list_page(tx, caller_in(environment_id), query))
 
 
 def _ids(page: Page[msgspec.Raw]) -> list[str]:
@@ -98,7 +93,7 @@ def _ids(page: Page[msgspec.Raw]) -> list[str]:
 
 
 def _create(tx: Transaction, environment_id: str, name: str) -> str:
-    made = service.create(tx, caller(environment_id), CreateOrganization(name=name))
+    made = service.create(tx, caller_in(environment_id), CreateOrganization(name=name))
     identity: str = msgspec.json.decode(made)["id"]
     return identity
 
@@ -157,10 +152,10 @@ def change(directory: Directory, environment_id: str, kind: str, data: st.DataOb
     name = data.draw(TEXTS)
     if kind == "rename":
         body = UpdateOrganization(name=name)
-        directory.database.write(lambda tx: service.update(tx, caller(environment_id), chosen, body))
+        directory.database.write(lambda tx: service.update(tx, caller_in(environment_id), chosen, body))
         names[chosen] = name
     elif kind == "delete":
-        directory.database.write(lambda tx: service.delete(tx, caller(environment_id), chosen))
+        directory.database.write(lambda tx: service.delete(tx, caller_in(environment_id), chosen))
         del names[chosen]
     elif kind == "create":
         names[directory.database.write(lambda tx: _create(tx, environment_id, name))] = name
@@ -212,7 +207,7 @@ def test_many_written_at_once_of_which_one_fails_are_all_found(database: Databas
 
 def _found(database: Database, environment_id: str, text: str, limit: int) -> set[str]:
     query = ListOrganizations(search=text, limit=limit)
-    page = database.read(lambda tx: service.list_page(tx, caller(environment_id), query))
+    page = database.read(lambda tx: service.list_page(tx, caller_in(environment_id), query))
     return {msgspec.json.decode(each)["name"] for each in page.data}
 
 

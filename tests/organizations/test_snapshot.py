@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from support import Access, Server, client, fresh_database_url, grant, open_migrated
+from support import Access, Server, caller_in, client, fresh_database_url, grant, open_migrated
 from tenantry import app
 from tenantry.core.caller import Caller
 from tenantry.core.db import Database, Transaction
@@ -147,7 +147,7 @@ def test_a_snapshot_and_the_events_past_it_are_the_state_while_many_write(
     server: Server, shared_url: str, api: httpx.Client, access: Access
 ) -> None:
     writing = open_migrated(shared_url)
-    caller = Caller(access.environment_id, "acme", False, "api_key_1", "tests", False)  # noqa: FBT003
+    caller = caller_in(access.environment_id)
     done = threading.Event()
     copies: list[tuple[Copy, str]] = []
     with ThreadPoolExecutor(8) as threads:
@@ -169,7 +169,7 @@ def test_what_is_under_way_at_the_snapshot_comes_past_it(database: Database) -> 
     """On PostgreSQL what is committed beyond the horizon is in the copy, and its event comes all the same."""
     if database.engine == "sqlite":
         return  # one writer: nothing commits while another transaction is under way
-    caller = Caller(grant(database).environment_id, "acme", False, "api_key_1", "tests", False)  # noqa: FBT003
+    caller = caller_in(grant(database).environment_id)
     begun, release = threading.Event(), threading.Event()
 
     def long(tx: Transaction) -> None:
@@ -214,7 +214,7 @@ def test_a_large_snapshot_costs_little_memory_even_for_slow_clients(
     with fresh_database_url(engine, tmp_path, postgres) as url:
         database = open_migrated(url)
         access = grant(database)
-        caller = Caller(access.environment_id, "acme", False, "api_key_1", "tests", False)  # noqa: FBT003
+        caller = caller_in(access.environment_id)
         body = CreateOrganization(name="Acme", metadata={f"k{number}": "x" * 600 for number in range(35)})
         for _ in range(10):
             database.write(lambda tx: [service.create(tx, caller, body) for _ in range(100)])

@@ -7,7 +7,7 @@ import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from support import grant
+from support import caller_in, grant
 from tenantry.core.caller import Caller
 from tenantry.core.db import Database, Transaction
 from tenantry.core.errors import ValidationFailed
@@ -41,7 +41,7 @@ UPDATES = st.fixed_dictionaries(
 @given(data=st.data())
 def test_the_json_says_what_the_rows_say(database: Database, now: list[int], data: st.DataObject) -> None:
     environment_id = grant(database).environment_id
-    caller = Caller(environment_id, "acme", False, "api_key_1", "tests", False)  # noqa: FBT003
+    caller = caller_in(environment_id)
     for _ in range(data.draw(st.integers(1, 8))):
         now[0] += 1
         step(database, caller, data)

@@ -15,9 +15,9 @@ def read_only(shared_database: Database) -> Access:
 
 
 @pytest.fixture
-def exclusive(shared_database: Database) -> Access:
-    """A fresh environment in which a domain belongs to one organization."""
-    return grant(shared_database, exclusive_domains=True)
+def unique(shared_database: Database) -> Access:
+    """A fresh environment in which a domain can be given to one organization only."""
+    return grant(shared_database, domain_policy="unique")
 
 
 @pytest.fixture(scope="session")

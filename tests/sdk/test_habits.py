@@ -141,9 +141,9 @@ def test_ruby_sends_both_cursors_and_after_counts(api: httpx.Client) -> None:
 
 
 def test_ruby_sends_a_conflict_again_with_a_fresh_key(
-    server: Server, exclusive: Access, shared_database: Database
+    server: Server, unique: Access, shared_database: Database
 ) -> None:
-    with client(server.base_url, exclusive.key) as api:
+    with client(server.base_url, unique.key) as api:
         create(api, domains=["example.com"])
         answers = [
             api.post(
@@ -159,7 +159,7 @@ def test_ruby_sends_a_conflict_again_with_a_fresh_key(
         }
         assert len(listed(api)) == 1
         assert listed(api, "domains=free.example.com") == []
-    made = [event["event"] for event in events_of(shared_database, exclusive.environment_id)]
+    made = [event["event"] for event in events_of(shared_database, unique.environment_id)]
     assert made == ["organization.created", "organization_domain.created"]
 
 
@@ -314,9 +314,9 @@ def test_a_key_sent_again_with_another_body_is_refused(api: httpx.Client) -> Non
     assert len(listed(api)) == 2
 
 
-def test_a_key_means_nothing_in_another_environment(api: httpx.Client, server: Server, exclusive: Access) -> None:
+def test_a_key_means_nothing_in_another_environment(api: httpx.Client, server: Server, unique: Access) -> None:
     headers = {"Idempotency-Key": "shared"}
-    with client(server.base_url, exclusive.key) as other:
+    with client(server.base_url, unique.key) as other:
         ours, theirs = (
             caller.post("/organizations", json={"name": "Acme"}, headers=headers) for caller in (api, other)
         )

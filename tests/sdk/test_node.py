@@ -38,7 +38,7 @@ def test_the_node_sdk_can_do_all_it_does(
     throttled_server: Server,
     access: Access,
     read_only: Access,
-    exclusive: Access,
+    unique: Access,
 ) -> None:
     run = subprocess.run(
         [node, "--test", "--test-reporter=tap", "organizations.test.js"],
@@ -50,7 +50,7 @@ def test_the_node_sdk_can_do_all_it_does(
             "THROTTLED_BASE_URL": throttled_server.base_url,
             "API_KEY": access.key,
             "READ_ONLY_KEY": read_only.key,
-            "EXCLUSIVE_KEY": exclusive.key,
+            "UNIQUE_KEY": unique.key,
         },
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

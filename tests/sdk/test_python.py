@@ -362,10 +362,10 @@ async def test_an_unknown_organization_is_not_found(organizations: Any) -> None:
 
 
 async def test_an_organization_of_another_environment_is_not_found(
-    connect: Connect, organizations: Any, exclusive: Access
+    connect: Connect, organizations: Any, unique: Access
 ) -> None:
     created = await organizations.create_organization(name="Acme", external_id="42")
-    stranger = connect(exclusive).organizations
+    stranger = connect(unique).organizations
     for call in (
         stranger.get_organization(created.id),
         stranger.get_organization_by_external_id("42"),
@@ -376,10 +376,10 @@ async def test_an_organization_of_another_environment_is_not_found(
     assert await organizations.get_organization(created.id) == created
 
 
-async def test_a_domain_that_another_has_is_a_conflict_where_domains_are_exclusive(
-    connect: Connect, exclusive: Access
+async def test_a_domain_that_another_has_is_a_conflict_where_domains_are_unique(
+    connect: Connect, unique: Access
 ) -> None:
-    organizations = connect(exclusive).organizations
+    organizations = connect(unique).organizations
     await organizations.create_organization(name="Acme", domains=["example.com"])
     other = await organizations.create_organization(name="Other")
     for call in (
@@ -437,3 +437,44 @@ async def test_an_operation_not_there_yet_is_a_server_error_that_names_it(
     error = await refused(workos.ServerError, connect(access).multi_factor_auth.get_factor("auth_factor_1"))
     assert (error.status_code, error.code) == (501, "not_implemented")
     assert error.message == "Tenantry does not have this operation yet: GET /auth/factors/{id}."
+
+
+async def test_a_domain_is_created_fetched_verified_and_deleted(connect: Connect, access: Access) -> None:
+    sdk = connect(access)
+    organization = await sdk.organizations.create_organization(name="Acme")
+    domains = sdk.organization_domains
+    made = await domains.create_organization_domain(domain="ACME.example.com", organization_id=organization.id)
+    assert (made.object, made.domain, made.organization_id) == (
+        "organization_domain",
+        "acme.example.com",
+        organization.id,
+    )
+    assert (made.state, made.verification_strategy) == ("pending", "dns")
+    assert made.verification_prefix == f"acme-domain-verification-{made.id[-6:].lower()}"
+    assert re.fullmatch(r"[A-Za-z0-9]{25}", made.verification_token)
+    assert (await domains.get_organization_domain(made.id)).to_dict() == made.to_dict()
+    assert (await domains.verify_organization_domain(made.id)).state == "pending"
+    [shown] = (await sdk.organizations.get_organization(organization.id)).domains
+    assert shown.id == made.id
+    await domains.delete_organization_domain(made.id)
+    error = await refused(workos.NotFoundError, domains.get_organization_domain(made.id))
+    assert error.status_code == 404
+
+
+async def test_what_is_wrong_with_a_domain_has_its_exception(connect: Connect, access: Access) -> None:
+    sdk = connect(access)
+    organization = await sdk.organizations.create_organization(
+        name="Acme", domain_data=[verified("verified.example.com")]
+    )
+    domains = sdk.organization_domains
+
+    async def create(domain: str, organization_id: str = organization.id) -> Any:
+        return await domains.create_organization_domain(domain=domain, organization_id=organization_id)
+
+    error = await refused(workos.ConflictError, create("verified.example.com"))
+    assert error.code == "domain_already_exists"
+    error = await refused(workos.UnprocessableEntityError, create("co.uk"))
+    assert error.errors[0]["field"] == "domain"
+    await refused(workos.NotFoundError, create("other.example.com", _UNKNOWN_ID))
+    error = await refused(workos.BadRequestError, domains.verify_organization_domain(organization.domains[0].id))
+    assert (error.code, error.message) == ("domain_already_verified", "Domain is already verified.")

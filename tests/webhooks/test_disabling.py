@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from hooks import fan_out
-from support import events_of, grant
-from tenantry.core.caller import Caller
+from support import caller_in, events_of, grant
 from tenantry.core.db import Database, Transaction
 from tenantry.organizations import service as organizations
 from tenantry.organizations.wire import CreateOrganization
@@ -26,7 +25,7 @@ class Deliveries:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self.caller = Caller(grant(database).environment_id, "acme", False, "key", "tests", False)  # noqa: FBT003
+        self.caller = caller_in(grant(database).environment_id)
         body = CreateWebhookEndpoint(endpoint_url="https://receiver.invalid", events=["organization.created"])
         self.endpoint = database.write(lambda tx: service.create(tx, self.caller, body, TargetPolicy()))
 

@@ -8,8 +8,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from hooks import fan_out
-from support import grant
-from tenantry.core.caller import Caller
+from support import caller_in, grant
 from tenantry.core.db import Database, Transaction
 from tenantry.organizations import service as organizations
 from tenantry.organizations.wire import CreateOrganization
@@ -56,7 +55,7 @@ class Tenant:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self.caller = Caller(grant(database).environment_id, "acme", False, "key", "tests", False)  # noqa: FBT003
+        self.caller = caller_in(grant(database).environment_id)
 
     def subscribe(self, *urls: str) -> None:
         def work(tx: Transaction) -> None:

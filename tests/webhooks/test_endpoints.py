@@ -86,7 +86,7 @@ def test_a_url_that_may_not_be_sent_to_is_refused(api: httpx.Client, made: dict[
 
 
 def test_a_url_belongs_to_one_endpoint_of_an_environment(
-    api: httpx.Client, exclusive_api: httpx.Client, made: dict[str, Any]
+    api: httpx.Client, unique_api: httpx.Client, made: dict[str, Any]
 ) -> None:
     other = create(api, "https://other.invalid").json()
     for answer in (
@@ -95,7 +95,7 @@ def test_a_url_belongs_to_one_endpoint_of_an_environment(
     ):
         assert answer.status_code == 409
         assert answer.json()["code"] == "duplicate_endpoint"
-    assert create(exclusive_api).status_code == 201
+    assert create(unique_api).status_code == 201
     itself = api.patch(f"/webhook_endpoints/{made['id']}", json={"endpoint_url": made["endpoint_url"]})
     assert itself.json() == made
 
@@ -136,13 +136,11 @@ def test_a_deleted_endpoint_is_gone(api: httpx.Client, made: dict[str, Any]) -> 
     assert create(api).status_code == 201
 
 
-def test_nothing_crosses_an_environment(
-    api: httpx.Client, exclusive_api: httpx.Client, made: dict[str, Any]
-) -> None:
+def test_nothing_crosses_an_environment(api: httpx.Client, unique_api: httpx.Client, made: dict[str, Any]) -> None:
     path = f"/webhook_endpoints/{made['id']}"
-    assert exclusive_api.get("/webhook_endpoints").json()["data"] == []
-    assert exclusive_api.patch(path, json={"status": "disabled"}).status_code == 404
-    assert exclusive_api.delete(path).status_code == 404
+    assert unique_api.get("/webhook_endpoints").json()["data"] == []
+    assert unique_api.patch(path, json={"status": "disabled"}).status_code == 404
+    assert unique_api.delete(path).status_code == 404
     assert api.get("/webhook_endpoints").json()["data"] == [made]
 
 

@@ -179,18 +179,18 @@ def test_a_test_is_sent_and_is_in_no_feed(hooks: httpx.Client, receive: Any) -> 
     assert len(receiver.received()) == 1
 
 
-def test_nothing_crosses_an_environment(api: httpx.Client, exclusive_api: httpx.Client) -> None:
+def test_nothing_crosses_an_environment(api: httpx.Client, unique_api: httpx.Client) -> None:
     endpoint = subscribe(api, "https://receiver.invalid")
     made = post(api, f"webhook_endpoints/{endpoint['id']}/test")
     at = f"/tenantry/webhook_endpoints/{endpoint['id']}"
     for answer in (
-        exclusive_api.get(f"{at}/deliveries"),
-        exclusive_api.get(f"/tenantry/webhook_deliveries/{made['id']}/attempts"),
-        exclusive_api.post(f"/tenantry/webhook_deliveries/{made['id']}/resend"),
-        exclusive_api.post(f"{at}/replay", json={"range_start": ALWAYS}),
-        exclusive_api.post(f"{at}/recover", json={"since": ALWAYS}),
-        exclusive_api.post(f"{at}/rotate_secret", json={}),
-        exclusive_api.post(f"{at}/test"),
+        unique_api.get(f"{at}/deliveries"),
+        unique_api.get(f"/tenantry/webhook_deliveries/{made['id']}/attempts"),
+        unique_api.post(f"/tenantry/webhook_deliveries/{made['id']}/resend"),
+        unique_api.post(f"{at}/replay", json={"range_start": ALWAYS}),
+        unique_api.post(f"{at}/recover", json={"since": ALWAYS}),
+        unique_api.post(f"{at}/rotate_secret", json={}),
+        unique_api.post(f"{at}/test"),
         api.get(f"/tenantry/webhook_deliveries/{UNKNOWN}/attempts"),
     ):
         assert answer.status_code == 404

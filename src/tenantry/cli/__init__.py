@@ -4,6 +4,7 @@ import click
 
 from tenantry import __version__
 from tenantry.cli.database import migrate
+from tenantry.cli.domains import domains
 from tenantry.cli.environments import environments
 from tenantry.cli.keys import keys
 from tenantry.cli.serving import dev, serve
@@ -17,5 +18,5 @@ def main() -> None:
     """Tenantry: the organization directory that speaks the WorkOS wire protocol."""
 
 
-for command in (dev, serve, migrate, environments, keys, webhooks, settings):
+for command in (dev, serve, migrate, environments, keys, domains, webhooks, settings):
     main.add_command(command)

@@ -51,7 +51,7 @@ def _work(
 
     def run(tx: Transaction) -> T:
         row = environments.get_environment(tx, environment)
-        caller = Caller(row.id, row.slug, row.exclusive_domains, "command_line", "command line", read_only=False)
+        caller = Caller(row.id, row.slug, row.domain_policy, "command_line", "command line", read_only=False)
         return work(tx, caller)
 
     with told_plainly(), migrated(load(options)) as database:

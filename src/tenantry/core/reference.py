@@ -10,7 +10,7 @@ from markupsafe import Markup, escape
 
 Json = dict[str, Any]
 
-_EXAMPLES = {"name": "Acme", "domain": "acme.com"}
+_EXAMPLES = {"name": "Acme", "domain": "acme.com", "organization_id": "$ORGANIZATION_ID"}
 _EXAMPLE_MAP = {"plan": "gold"}
 _LIMITS = {
     "minLength": "at least {} characters",
@@ -101,18 +101,24 @@ def curl(method: str, path: str, body: object | None) -> str:
     lines.append('-H "Authorization: Bearer $API_KEY"')
     if body is not None:
         lines.append('-H "Content-Type: application/json"')
-        lines.append(f"-d '{json.dumps(body, ensure_ascii=False)}'")
+        # A variable is for the shell to fill in: it stands outside the single quotes.
+        data = re.sub(r"\$[A-Z_]+", r"""'"\g<0>"'""", json.dumps(body, ensure_ascii=False))
+        lines.append(f"-d '{data}'")
     return " \\\n  ".join(lines)
 
 
 def _query(operation: Json) -> str:
     """Return the query of an operation's example: the parameters that say how they may look."""
     given = [
-        f"{parameter['name']}={','.join(parameter['schema']['examples'][0])}"
+        f"{parameter['name']}={_spelled(parameter['schema']['examples'][0])}"
         for parameter in operation["parameters"]
         if parameter["in"] == "query" and "examples" in parameter["schema"]
     ]
     return "?" + "&".join(given) if given else ""
+
+
+def _spelled(value: str | list[str]) -> str:
+    return value if isinstance(value, str) else ",".join(value)
 
 
 def _with_variables(path: str) -> str:

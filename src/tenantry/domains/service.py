@@ -1,30 +1,54 @@
 """The domains of an organization: which it has, and how each came to count as its own."""
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Literal, TypeAlias
 
 import msgspec
 from msgspec import UNSET
 
 from tenantry.core.caller import Caller
+from tenantry.core.clock import later
 from tenantry.core.db import Transaction
-from tenantry.core.errors import ApiError, FieldError, ValidationFailed
-from tenantry.domains import store
+from tenantry.core.errors import ApiError, EntityNotFound, FieldError, ValidationFailed
+from tenantry.domains import contests, store
 from tenantry.domains.lists import is_consumer_domain
 from tenantry.domains.names import InvalidDomain, spelling
-from tenantry.domains.wire import DomainData, DomainName, OrganizationDomain
+from tenantry.domains.store import DomainRow, Progress
+from tenantry.domains.wire import (
+    PREFIX,
+    CreateOrganizationDomain,
+    DomainData,
+    DomainName,
+    OrganizationDomain,
+)
 from tenantry.events import service as events
 from tenantry.events.wire import EventName
 
 _TOKEN_LENGTH = 25
 _PREFIX_TAIL = 6
 _CONSUMER = "must not be a consumer mail domain such as gmail.com, where anyone can have an address"
+_MOST_OWNERS = 100
 
 Claim = Literal["pending", "verified", "legacy_verified"]
 """How a caller gives a domain: to be checked, as checked, or in the old bare list."""
 
+Refresh: TypeAlias = Callable[[Transaction, str, str], None]
+"""Writes anew what an organization shows of its domains, given environment and organization.
+
+It is given by who composes the application: organizations stand above domains. Raises
+EntityNotFound when there is no such organization.
+"""
+
+
+class OrganizationDomainNotFound(EntityNotFound):
+    """The caller's environment has no such organization domain: 404."""
+
+    def __init__(self, identity: str) -> None:
+        super().__init__("Organization domain", identity)
+
 
 class DomainTaken(ApiError):
-    """Another organization has the domain, in an environment where that is exclusive: 409."""
+    """Another organization has the domain, in an environment where that is unique: 409."""
 
     status = 409
     message = "An Organization with this domain already exists."
@@ -40,6 +64,124 @@ class DomainRules(msgspec.Struct, frozen=True):
 
 
 DEFAULT_RULES = DomainRules()
+
+
+class DomainAlreadyExists(ApiError):
+    """The organization has the domain already: 409."""
+
+    status = 409
+    code = "domain_already_exists"
+    message = "Domain already exists for this organization."
+
+
+class DomainAlreadyVerified(ApiError):
+    """There is nothing left to verify: 400."""
+
+    status = 400
+    code = "domain_already_verified"
+    message = "Domain is already verified."
+
+
+def create(
+    tx: Transaction, caller: Caller, body: CreateOrganizationDomain, rules: DomainRules, refresh: Refresh
+) -> OrganizationDomain:
+    """Give an organization a domain that the DNS is to prove, beginning now; return it.
+
+    Raises EntityNotFound, ValidationFailed, DomainAlreadyExists, DomainTaken.
+    """
+    name = str(body.domain)
+    if store.has(tx, caller.environment_id, body.organization_id, name):
+        raise DomainAlreadyExists
+    check_allowed(rules, name)
+    _check_unique(tx, caller, body.organization_id, [name])
+    made = _new(tx, caller, body.organization_id, name, "pending")
+    store.insert(tx, caller.environment_id, made, _first_progress(tx, made))
+    refresh(tx, caller.environment_id, body.organization_id)
+    events.record(tx, caller, EventName.ORGANIZATION_DOMAIN_CREATED, made.organization_id, made)
+    return made
+
+
+def get(tx: Transaction, caller: Caller, domain_id: str) -> OrganizationDomain:
+    """Return a domain. Raises OrganizationDomainNotFound."""
+    return get_row(tx, caller, domain_id).domain
+
+
+def get_row(tx: Transaction, caller: Caller, domain_id: str) -> DomainRow:
+    """Return a domain with how its checks stand. Raises OrganizationDomainNotFound."""
+    row = store.select(tx, caller.environment_id, domain_id)
+    if row is None:
+        raise OrganizationDomainNotFound(domain_id)
+    return row
+
+
+def delete(tx: Transaction, caller: Caller, domain_id: str, refresh: Refresh) -> None:
+    """Take a domain from its organization. Raises OrganizationDomainNotFound."""
+    domain = get(tx, caller, domain_id)
+    _delete(tx, caller.environment_id, domain)
+    refresh(tx, caller.environment_id, domain.organization_id)
+    events.record(tx, caller, EventName.ORGANIZATION_DOMAIN_DELETED, domain.organization_id, domain)
+
+
+def verify(tx: Transaction, caller: Caller, domain_id: str, refresh: Refresh) -> OrganizationDomain:
+    """Have a domain checked now, one that is not pending with thirty days ahead of it; return it.
+
+    Raises OrganizationDomainNotFound, DomainAlreadyVerified.
+    """
+    row = get_row(tx, caller, domain_id)
+    if row.progress.verified_at is not None:
+        raise DomainAlreadyVerified
+    if row.domain.state == "pending":
+        store.update_due(tx, caller.environment_id, domain_id, tx.milliseconds)
+        return row.domain
+    restarted = _restarted(tx, caller, row.domain)
+    store.update(tx, DomainRow(caller.environment_id, restarted, _first_progress(tx, restarted)))
+    refresh(tx, caller.environment_id, restarted.organization_id)
+    previous = {"state": row.domain.state, "updated_at": row.domain.updated_at}
+    events.record(
+        tx, caller, EventName.ORGANIZATION_DOMAIN_UPDATED, restarted.organization_id, restarted, previous=previous
+    )
+    return restarted
+
+
+def _restarted(tx: Transaction, caller: Caller, domain: OrganizationDomain) -> OrganizationDomain:
+    """Return a domain that failed as it is when it is tried anew, with the record that it had."""
+    return msgspec.structs.replace(
+        domain,
+        state="pending",
+        verification_strategy="dns",
+        verification_prefix=domain.verification_prefix or verification_prefix(caller.slug, domain.id),
+        verification_token=domain.verification_token or tx.new_token(_TOKEN_LENGTH),
+        updated_at=later(tx.now, domain.updated_at),
+    )
+
+
+class InvalidEmail(ValueError):
+    """The text is no e-mail address; the message completes «email …»."""
+
+
+def domain_of(email: str) -> str:
+    """Return the domain of an e-mail address, in its normal form. Raises InvalidEmail.
+
+    What stands before the last `@` is not looked at: it does not tell whose the address is.
+    """
+    local, _, domain = email.strip().rpartition("@")
+    if not local:
+        raise InvalidEmail("must be an e-mail address such as ana@acme.com")
+    try:
+        return spelling(domain)
+    except InvalidDomain as error:
+        raise InvalidEmail(f"must have a domain after the @ that {str(error).removeprefix('must ')}") from error
+
+
+def owners(tx: Transaction, environment_id: str, domain: str) -> list[str]:
+    """Return the ids of up to 100 organizations that have the domain verified, the first to have it first."""
+    rows = store.select_owners(tx, environment_id, domain, _MOST_OWNERS)
+    return [row.domain.organization_id for row in rows]
+
+
+def of_organization(tx: Transaction, environment_id: str, organization_id: str) -> list[OrganizationDomain]:
+    """Return an organization's domains, by id."""
+    return store.select_of_organization(tx, environment_id, organization_id)
 
 
 class DomainChanges(msgspec.Struct, frozen=True):
@@ -120,7 +262,7 @@ def replace(
     """
     known = {domain.domain: domain for domain in current}
     new = {name: claim for name, claim in wanted.items() if name not in known}
-    _check_exclusive(tx, caller, organization_id, list(new))
+    _check_unique(tx, caller, organization_id, list(new))
     created = [_new(tx, caller, organization_id, name, claim) for name, claim in new.items()]
     verified = [
         _verified_manually(tx, domain)
@@ -129,24 +271,25 @@ def replace(
     ]
     deleted = [domain for domain in current if domain.domain not in wanted]
     for domain in deleted:
-        store.delete(tx, caller.environment_id, domain.id)
+        _delete(tx, caller.environment_id, domain)
     for domain in created:
-        store.insert(tx, caller.environment_id, domain)
+        store.insert(tx, caller.environment_id, domain, _first_progress(tx, domain))
     for domain in verified:
-        store.update_verified_manually(tx, caller.environment_id, domain)
+        contests.withdraw(tx, caller.environment_id, domain.id)
+        store.update(tx, DomainRow(caller.environment_id, domain, _first_progress(tx, domain)))
     now = {domain.id: domain for domain in (*current, *verified, *created) if domain.domain in wanted}
     return DomainChanges([now[domain_id] for domain_id in sorted(now)], created, verified, deleted)
 
 
-def _check_exclusive(tx: Transaction, caller: Caller, organization_id: str, names: list[str]) -> None:
-    if caller.exclusive_domains and names:
+def _check_unique(tx: Transaction, caller: Caller, organization_id: str, names: list[str]) -> None:
+    if caller.domain_policy == "unique" and names:
         taken = store.select_taken(tx, caller.environment_id, organization_id, names)
         if taken is not None:
             raise DomainTaken(taken)
 
 
 def _new(tx: Transaction, caller: Caller, organization_id: str, name: str, claim: Claim) -> OrganizationDomain:
-    domain_id = tx.new_id("org_domain")
+    domain_id = tx.new_id(PREFIX)
     plain = OrganizationDomain(
         id=domain_id,
         organization_id=organization_id,
@@ -167,6 +310,13 @@ def _new(tx: Transaction, caller: Caller, organization_id: str, name: str, claim
     )
 
 
+def _first_progress(tx: Transaction, domain: OrganizationDomain) -> Progress:
+    """Return how the checks of a domain stand that has just come to its state."""
+    if domain.state == "pending":
+        return Progress(due_at=tx.milliseconds, started_at=tx.milliseconds)
+    return Progress(verified_at=tx.now)
+
+
 def verification_prefix(slug: str, domain_id: str) -> str:
     """Return the name in a domain's TXT record: `acme-domain-verification-z3kjny` (wire.md section 4.3)."""
     return f"{slug}-domain-verification-{domain_id[-_PREFIX_TAIL:].lower()}"
@@ -181,6 +331,11 @@ def _verified_manually(tx: Transaction, domain: OrganizationDomain) -> Organizat
         verification_token=UNSET,
         updated_at=tx.now,
     )
+
+
+def _delete(tx: Transaction, environment_id: str, domain: OrganizationDomain) -> None:
+    contests.withdraw(tx, environment_id, domain.id)
+    store.delete(tx, environment_id, domain.id)
 
 
 def record(tx: Transaction, caller: Caller, changes: DomainChanges) -> None:

@@ -3,7 +3,7 @@
 import hashlib
 import re
 
-from tenantry.core.caller import Caller
+from tenantry.core.caller import Caller, DomainPolicy
 from tenantry.core.db import Transaction
 from tenantry.core.errors import Unauthorized
 from tenantry.environments import store
@@ -35,22 +35,30 @@ class InvalidSecret(Exception):
 
 
 def create_environment(
-    tx: Transaction, name: str, *, slug: str | None = None, exclusive_domains: bool = False
+    tx: Transaction, name: str, *, slug: str | None = None, domain_policy: DomainPolicy = "exclusive"
 ) -> EnvironmentRow:
     """Create an environment and return it.
 
     `slug` names the app in its customers' DNS records: up to 30 of `[a-z0-9-]`; made from
-    `name` when not given. With `exclusive_domains` a domain belongs to at most one
-    organization. Raises EnvironmentExists, InvalidSlug.
+    `name` when not given. `domain_policy` says who may have a domain. Raises EnvironmentExists, InvalidSlug.
     """
     if store.select_environment_by_name(tx, name) is not None:
         raise EnvironmentExists(f"There is an environment '{name}' already.")
     slug = slug_of(name) if slug is None else slug
     if not _SLUG.match(slug):
         raise InvalidSlug(f"The slug '{slug}' must be 1 to 30 of a-z, 0-9 and '-'. Give one with --slug.")
-    row = EnvironmentRow(tx.new_id("environment"), name, slug, exclusive_domains, tx.now)
+    row = EnvironmentRow(tx.new_id("environment"), name, slug, domain_policy, tx.now)
     store.insert_environment(tx, row)
     return row
+
+
+def set_domain_policy(tx: Transaction, name: str, domain_policy: DomainPolicy) -> None:
+    """Say who may have a domain in an environment from now on; what organizations have, they keep.
+
+    Raises UnknownEnvironment.
+    """
+    if not store.update_environment_policy(tx, name, domain_policy):
+        raise UnknownEnvironment(_unknown(name))
 
 
 def slug_of(name: str) -> str:
@@ -62,8 +70,12 @@ def get_environment(tx: Transaction, name: str) -> EnvironmentRow:
     """Return the environment of that name. Raises UnknownEnvironment."""
     row = store.select_environment_by_name(tx, name)
     if row is None:
-        raise UnknownEnvironment(f"There is no environment '{name}'. `tenantry environments list` shows all.")
+        raise UnknownEnvironment(_unknown(name))
     return row
+
+
+def _unknown(name: str) -> str:
+    return f"There is no environment '{name}'. `tenantry environments list` shows all."
 
 
 def list_environments(tx: Transaction) -> list[EnvironmentRow]:

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from tenantry.core.caller import Caller
+from tenantry.core.caller import Caller, DomainPolicy
 from tenantry.core.db import Row, Transaction
 
 
@@ -12,7 +12,7 @@ class EnvironmentRow(msgspec.Struct, frozen=True):
     id: str
     name: str
     slug: str
-    exclusive_domains: bool
+    domain_policy: DomainPolicy
     created_at: str
 
 
@@ -29,7 +29,7 @@ class KeyRow(msgspec.Struct, frozen=True):
     revoked_at: str | None
 
 
-_ENVIRONMENT_COLUMNS = "id, name, slug, exclusive_domains, created_at"
+_ENVIRONMENT_COLUMNS = "id, name, slug, domain_policy, created_at"
 _KEY_COLUMNS = (
     "api_keys.id, environments.name, api_keys.name, prefix, read_only,"
     " api_keys.created_at, last_used_at, revoked_at"
@@ -37,19 +37,18 @@ _KEY_COLUMNS = (
 
 
 def _environment(row: Row) -> EnvironmentRow:
-    identity, name, slug, exclusive_domains, created_at = row
-    return EnvironmentRow(identity, name, slug, bool(exclusive_domains), created_at)
+    return EnvironmentRow(*row)
 
 
 def insert_environment(tx: Transaction, row: EnvironmentRow) -> None:
     """Add one environment."""
     tx.run(
-        "INSERT INTO environments (id, name, slug, exclusive_domains, created_at)"
-        " VALUES (:id, :name, :slug, :exclusive_domains, :created_at)",
+        "INSERT INTO environments (id, name, slug, domain_policy, created_at)"
+        " VALUES (:id, :name, :slug, :domain_policy, :created_at)",
         id=row.id,
         name=row.name,
         slug=row.slug,
-        exclusive_domains=row.exclusive_domains,
+        domain_policy=row.domain_policy,
         created_at=row.created_at,
     )
 
@@ -58,6 +57,16 @@ def select_environment_by_name(tx: Transaction, name: str) -> EnvironmentRow | N
     """Return the environment of that name."""
     row = tx.one("SELECT " + _ENVIRONMENT_COLUMNS + " FROM environments WHERE name = :name", name=name)
     return _environment(row) if row else None
+
+
+def update_environment_policy(tx: Transaction, name: str, domain_policy: DomainPolicy) -> bool:
+    """Change who may have a domain in an environment; return whether there is one of that name."""
+    changed = tx.run(
+        "UPDATE environments SET domain_policy = :domain_policy WHERE name = :name",
+        domain_policy=domain_policy,
+        name=name,
+    )
+    return changed == 1
 
 
 def select_environments(tx: Transaction) -> list[EnvironmentRow]:
@@ -85,12 +94,12 @@ def insert_key(tx: Transaction, environment_id: str, row: KeyRow, secret_hash: b
 def select_caller(tx: Transaction, secret_hash: bytes) -> Caller | None:
     """Return who calls with the key of that hash, unless it is revoked."""
     row = tx.one(
-        "SELECT environment_id, slug, exclusive_domains, api_keys.id, api_keys.name, read_only"
+        "SELECT environment_id, slug, domain_policy, api_keys.id, api_keys.name, read_only"
         " FROM api_keys JOIN environments ON environments.id = environment_id"
         " WHERE hash = :hash AND revoked_at IS NULL",
         hash=secret_hash,
     )
-    return Caller(row[0], row[1], bool(row[2]), row[3], row[4], bool(row[5])) if row else None
+    return Caller(row[0], row[1], row[2], row[3], row[4], bool(row[5])) if row else None
 
 
 def select_keys(tx: Transaction) -> list[KeyRow]:

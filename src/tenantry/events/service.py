@@ -188,7 +188,13 @@ def prune(tx: Transaction, retention_days: int) -> int:
     return store.delete_oldest(tx, oldest_kept, _PRUNED_AT_ONCE)
 
 
-def record_by_system(tx: Transaction, environment_id: str, event: EventName, data: msgspec.Struct) -> None:
+def record_by_system(
+    tx: Transaction,
+    environment_id: str,
+    event: EventName,
+    data: msgspec.Struct,
+    organization_id: str | None = None,
+) -> None:
     """Record what Tenantry did by itself, in its background work; `data` is the object in full."""
     event_id = tx.new_id("event")
     context = Context(actor=Actor(id="tenantry", source="system", name=None))
@@ -198,7 +204,7 @@ def record_by_system(tx: Transaction, environment_id: str, event: EventName, dat
         environment_id=environment_id,
         event_id=event_id,
         event=event.value,
-        organization_id=None,
+        organization_id=organization_id,
         created_at=tx.now,
         wire=wire,
     )

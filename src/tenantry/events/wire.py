@@ -24,14 +24,32 @@ class EventName(StrEnum):
     ORGANIZATION_UPDATED = "organization.updated"
     ORGANIZATION_DELETED = "organization.deleted"
     ORGANIZATION_DOMAIN_CREATED = "organization_domain.created"
+    ORGANIZATION_DOMAIN_UPDATED = "organization_domain.updated"
     ORGANIZATION_DOMAIN_VERIFIED = "organization_domain.verified"
+    ORGANIZATION_DOMAIN_VERIFICATION_FAILED = "organization_domain.verification_failed"
     ORGANIZATION_DOMAIN_DELETED = "organization_domain.deleted"
+
+    ORGANIZATION_DOMAIN_AT_RISK = "organization_domain.at_risk"
+    """Our own: the record of a verified domain has been gone for days."""
+
+    ORGANIZATION_DOMAIN_RISK_ENDED = "organization_domain.risk_ended"
+    """Our own: the record is there again."""
+
+    ORGANIZATION_DOMAIN_CONTESTED = "organization_domain.contested"
+    """Our own: another organization has proved a domain that one has."""
+
+    ORGANIZATION_DOMAIN_CONTEST_ENDED = "organization_domain.contest_ended"
+    """Our own: it is decided whose the domain is, or there is nothing to decide any more."""
 
     WEBHOOK_ENDPOINT_DISABLED = "webhook_endpoint.disabled"
     """Our own, the hosted API has none: Tenantry has stopped delivering to an endpoint."""
 
     WEBHOOK_ENDPOINT_TEST = "webhook_endpoint.test"
     """Our own: what a test send sends. It is in no feed and cannot be subscribed to."""
+
+
+FEED_NAMES = frozenset(each.value for each in EventName if each is not EventName.WEBHOOK_ENDPOINT_TEST)
+"""The names of the events that Tenantry makes and keeps."""
 
 
 class EventId(Cursor):

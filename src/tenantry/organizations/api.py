@@ -17,6 +17,7 @@ from tenantry.organizations.service import (
 from tenantry.organizations.wire import (
     CreateOrganization,
     ListOrganizations,
+    LookUpOrganizations,
     Organization,
     OrganizationList,
     Reconcile,
@@ -42,6 +43,10 @@ def _get(call: Call) -> msgspec.Raw:
 
 def _get_by_external_id(call: Call) -> msgspec.Raw:
     return service.get_by_external_id(call.tx, call.caller, call.path["external_id"])
+
+
+def _look_up(call: Call) -> Page[msgspec.Raw]:
+    return service.look_up(call.tx, call.caller, call.query)
 
 
 def _delete(call: Call) -> None:
@@ -137,6 +142,15 @@ def resource(rules: DomainRules) -> Resource:
                 status=202,
                 errors=(OrganizationNotFound,),
                 handler=_delete,
+            ),
+            Endpoint(
+                method="GET",
+                path="/tenantry/organizations/lookup",
+                name="tenantry.organizations.lookup",
+                summary="Tell which organization an e-mail address belongs to, by verified domain",
+                query=LookUpOrganizations,
+                answer=OrganizationList,
+                handler=_look_up,
             ),
             Endpoint(
                 method="GET",

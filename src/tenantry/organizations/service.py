@@ -9,10 +9,10 @@ from msgspec import UNSET
 from tenantry.core.caller import Caller
 from tenantry.core.clock import later
 from tenantry.core.db import Transaction
-from tenantry.core.errors import ApiError, EntityNotFound
-from tenantry.core.page import Page, bounds, envelope, window
+from tenantry.core.errors import ApiError, EntityNotFound, FieldError, ValidationFailed
+from tenantry.core.page import ListMetadata, Page, bounds, envelope, window
 from tenantry.domains import service as domain_service
-from tenantry.domains.service import DEFAULT_RULES, DomainRules
+from tenantry.domains.service import DEFAULT_RULES, DomainRules, InvalidEmail
 from tenantry.events import service as events
 from tenantry.events.wire import EventName
 from tenantry.organizations import store
@@ -23,6 +23,7 @@ from tenantry.organizations.wire import (
     PREFIX,
     CreateOrganization,
     ListOrganizations,
+    LookUpOrganizations,
     Organization,
     UpdateOrganization,
 )
@@ -116,6 +117,20 @@ def list_page(tx: Transaction, caller: Caller, query: ListOrganizations) -> Page
     return envelope(query, window(limits, walked, has_behind))
 
 
+def look_up(tx: Transaction, caller: Caller, query: LookUpOrganizations) -> Page[msgspec.Raw]:
+    """Return the organizations to which an e-mail address belongs by a verified domain, all on one page.
+
+    None, or one; more only where domains are shared, or were given as verified. Raises ValidationFailed.
+    """
+    try:
+        domain = domain_service.domain_of(query.email)
+    except InvalidEmail as error:
+        raise ValidationFailed([FieldError("email", f"email {error}")]) from error
+    owners = domain_service.owners(tx, caller.environment_id, domain)
+    wires = store.select_wires_by_id(tx, caller.environment_id, owners) if owners else {}
+    return Page([msgspec.Raw(wires[owner]) for owner in owners], ListMetadata(None, None))
+
+
 def update(
     tx: Transaction,
     caller: Caller,
@@ -146,6 +161,19 @@ def update(
     store.update(tx, caller.environment_id, _row(after, wire))
     events.record(tx, caller, EventName.ORGANIZATION_UPDATED, after.id, msgspec.Raw(wire), previous=previous)
     return msgspec.Raw(wire)
+
+
+def refresh_domains(tx: Transaction, environment_id: str, organization_id: str) -> None:
+    """Write anew what an organization shows of its domains. Its `updated_at` stays: it is theirs that has changed.
+
+    Raises OrganizationNotFound.
+    """
+    wire = store.select_wire(tx, environment_id, organization_id)
+    if wire is None:
+        raise OrganizationNotFound(organization_id)
+    domains = domain_service.of_organization(tx, environment_id, organization_id)
+    shown = _encode(msgspec.structs.replace(_decode(wire), domains=domains))
+    store.update_wire(tx, environment_id, organization_id, shown)
 
 
 def delete(tx: Transaction, caller: Caller, organization_id: str) -> None:

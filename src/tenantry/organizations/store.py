@@ -74,6 +74,16 @@ def update(tx: Transaction, environment_id: str, row: OrganizationRow) -> None:
     )
 
 
+def update_wire(tx: Transaction, environment_id: str, organization_id: str, wire: bytes) -> None:
+    """Write what one organization shows, where nothing else of it has changed."""
+    tx.run(
+        "UPDATE organizations SET wire = :wire WHERE environment_id = :environment_id AND id = :id",
+        wire=wire,
+        environment_id=environment_id,
+        id=organization_id,
+    )
+
+
 def delete(tx: Transaction, environment_id: str, organization_id: str) -> None:
     """Remove one organization, whose domains are gone already."""
     index.delete(tx, environment_id, organization_id)
@@ -92,6 +102,16 @@ def select_wire(tx: Transaction, environment_id: str, organization_id: str) -> b
         id=organization_id,
     )
     return row[0] if row else None
+
+
+def select_wires_by_id(tx: Transaction, environment_id: str, organization_ids: list[str]) -> dict[str, bytes]:
+    """Return the JSON of each of the organizations (at least one) that is there, by id."""
+    rows = tx.all(
+        "SELECT id, wire FROM organizations WHERE environment_id = :environment_id AND id IN :ids",
+        environment_id=environment_id,
+        ids=organization_ids,
+    )
+    return {row[0]: row[1] for row in rows}
 
 
 def select_wire_by_external_id(tx: Transaction, environment_id: str, external_id: str) -> bytes | None:

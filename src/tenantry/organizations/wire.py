@@ -13,6 +13,7 @@ PREFIX = "org"
 
 _LONGEST_NAME = 1000
 _MOST_DOMAINS = 100
+_LONGEST_EMAIL = 320
 _MOST_FILTERED = 100
 
 Name = Annotated[str, Meta(min_length=1, max_length=_LONGEST_NAME)]
@@ -93,6 +94,14 @@ class ListOrganizations(PageQuery, kw_only=True, frozen=True):
         list[str], Meta(max_length=_MOST_FILTERED, description="Organizations with any of these domains.")
     ] = msgspec.field(default_factory=list)
     search: Annotated[str, Meta(description="Organizations with this text in their name.")] | None = None
+
+
+class LookUpOrganizations(msgspec.Struct, frozen=True, kw_only=True):
+    """The query of a look-up: an e-mail address."""
+
+    email: Annotated[
+        str, Meta(max_length=_LONGEST_EMAIL, description="An e-mail address.", examples=["ana@acme.com"])
+    ]
 
 
 class OrganizationList(msgspec.Struct, frozen=True, tag_field="object", tag="list"):

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 
-const { SDK, BASE_URL, API_KEY, READ_ONLY_KEY, EXCLUSIVE_KEY, THROTTLED_BASE_URL } = process.env;
+const { SDK, BASE_URL, API_KEY, READ_ONLY_KEY, UNIQUE_KEY, THROTTLED_BASE_URL } = process.env;
 const { WorkOS } = await import(SDK);
 const NEWEST = SDK === 'workos-newest';
 const UNKNOWN_ID = 'org_01ARZ3NDEKTSV4RRFFQ69G5FAV';
@@ -304,12 +304,12 @@ test('an unknown organization is a NotFoundException', async () => {
   }
 });
 
-test('a domain that another has is a ConflictException where domains are exclusive', async () => {
-  const exclusive = connect(EXCLUSIVE_KEY).organizations;
+test('a domain that another has is a ConflictException where domains are unique', async () => {
+  const unique = connect(UNIQUE_KEY).organizations;
   const domainData = [{ domain: 'example.com', state: 'pending' }];
-  await exclusive.createOrganization({ name: 'Acme', domainData });
+  await unique.createOrganization({ name: 'Acme', domainData });
   const error = await refused('ConflictException', () =>
-    exclusive.createOrganization({ name: 'Other', domainData }),
+    unique.createOrganization({ name: 'Other', domainData }),
   );
   assert.equal(error.status, 409);
   assert.equal(error.message, 'An Organization with the domain example.com already exists.');
@@ -349,6 +349,49 @@ test('too many requests are a RateLimitExceededException that says when to come 
   assert.equal(error.status, 429);
   assert.equal(error.message, 'Too many requests.');
   assert.ok(Number.isInteger(error.retryAfter) && error.retryAfter > 0 && error.retryAfter <= 60);
+});
+
+/** Returns the SDK's operations on domains, under one name each for both versions. */
+function domainsOf({ organizationDomains: domains }) {
+  return NEWEST
+    ? {
+        create: (body) => domains.createOrganizationDomain(body),
+        get: (id) => domains.getOrganizationDomain(id),
+        verify: (id) => domains.verifyOrganizationDomain(id),
+        delete: (id) => domains.deleteOrganizationDomain(id),
+      }
+    : domains;
+}
+
+test('a domain is created, fetched, verified and deleted', async () => {
+  const { id } = await organizations.createOrganization({ name: 'Domains' });
+  const domains = domainsOf(workos);
+  const made = await domains.create({ organizationId: id, domain: 'ACME.example.com' });
+  assert.equal(made.object, 'organization_domain');
+  assert.equal(made.domain, 'acme.example.com');
+  assert.equal(made.organizationId, id);
+  assert.equal(made.state, 'pending');
+  assert.equal(made.verificationStrategy, 'dns');
+  if (NEWEST) {
+    // The old version knows of no prefix.
+    assert.equal(made.verificationPrefix, `acme-domain-verification-${made.id.slice(-6).toLowerCase()}`);
+  }
+  assert.match(made.verificationToken, /^[A-Za-z0-9]{25}$/);
+  assert.deepEqual(await domains.get(made.id), made);
+  assert.deepEqual(await domains.verify(made.id), made);
+  assert.deepEqual((await organizations.getOrganization(id)).domains, [made]);
+  await refused('ConflictException', () => domains.create({ organizationId: id, domain: 'acme.example.com' }));
+  await refused('UnprocessableEntityException', () => domains.create({ organizationId: id, domain: 'co.uk' }));
+  await domains.delete(made.id);
+  await refused('NotFoundException', () => domains.get(made.id));
+});
+
+test('a domain that was given as verified is not verified again', async () => {
+  const domainData = [{ domain: 'given.example.com', state: 'verified' }];
+  const { domains: [given] } = await organizations.createOrganization({ name: 'Given', domainData });
+  const error = await refused('GenericServerException', () => domainsOf(workos).verify(given.id));
+  assert.equal(error.status, 400);
+  assert.equal(error.message, 'Domain is already verified.');
 });
 
 test('an operation not there yet is a GenericServerException that names it', async () => {

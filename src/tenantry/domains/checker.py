@@ -1,0 +1,114 @@
+"""The loop that checks domains: look, claim, ask, record, in every server process.
+
+Nothing is asked within a transaction. How fast questions go out is the resolver's pace; here only so
+many checks are under way at once that none waits in its queue until its lease has run out.
+"""
+
+import asyncio
+import importlib
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import structlog
+
+from tenantry.core.clock import Clock
+from tenantry.core.db import Database
+from tenantry.domains import checks
+from tenantry.domains.checks import Check, Result, Rules
+from tenantry.domains.examine import Asker, ResolverOptions, examine
+from tenantry.domains.service import Refresh
+
+log = structlog.get_logger("tenantry.domains")
+
+_INTERVAL_SECONDS = 0.25
+_BUSY_SECONDS = 0.02  # what is through by then is recorded together
+_AFTER_FAILURE_SECONDS = 1.0
+_LEASE_MILLISECONDS = 5 * 60 * 1000
+
+
+def dns_asker(options: ResolverOptions) -> Callable[[], Awaitable[Asker]]:
+    """Return what makes the resolver, whose library is loaded then: it would cost everybody some 6 MiB."""
+
+    async def connect() -> Asker:
+        resolver = await asyncio.to_thread(importlib.import_module, "tenantry.domains.resolver")
+        asker: Asker = resolver.Resolver(options)
+        return asker
+
+    return connect
+
+
+class Checker:
+    """Asks the DNS about the domains that are due, until it is stopped."""
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        chance: Callable[[], float],
+        rules: Rules,
+        refresh: Refresh,
+        connect: Callable[[], Awaitable[Asker]],
+        at_once: int,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._chance = chance
+        self._rules = rules
+        self._refresh = refresh
+        self._connect = connect
+        self._at_once = at_once
+        self._asker: Asker | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._finished: list[Result] = []
+
+    async def run(self) -> None:
+        """Check, until cancelled."""
+        while True:
+            try:
+                await self._turn()
+            except Exception as error:
+                log.error("checks of domains failed", exc_info=error)
+                await asyncio.sleep(_AFTER_FAILURE_SECONDS)
+            await asyncio.sleep(_BUSY_SECONDS if self._tasks else _INTERVAL_SECONDS)
+
+    async def stop(self) -> None:
+        """Let go of what is under way, which is due again when its lease ends, and record the rest."""
+        for task in self._tasks:
+            task.cancel()
+        await self._record()
+
+    async def _turn(self) -> None:
+        await self._record()
+        free = self._at_once - len(self._tasks)
+        if not free or not await self._database.read_soon(checks.any_due):
+            return
+        claimed = await self._database.write_soon(lambda tx: checks.claim(tx, free, _LEASE_MILLISECONDS))
+        if claimed and self._asker is None:
+            self._asker = await self._connect()
+        for check in claimed:
+            self._start(check)
+
+    def _start(self, check: Check) -> None:
+        task = asyncio.get_running_loop().create_task(self._examine(check))
+        self._tasks.add(task)
+        task.add_done_callback(partial(self._end, check))
+
+    def _end(self, check: Check, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("check of a domain failed", domain=check.expected.domain, exc_info=error)
+
+    async def _examine(self, check: Check) -> None:
+        assert self._asker is not None
+        examination = await examine(self._asker, check.expected, self._clock)
+        self._finished.append(Result(check, examination, self._chance()))
+
+    async def _record(self) -> None:
+        finished, self._finished = self._finished, []
+        if not finished:
+            return
+        try:
+            await self._database.write_soon(lambda tx: checks.record(tx, finished, self._rules, self._refresh))
+        except BaseException:
+            self._finished = finished + self._finished
+            raise
