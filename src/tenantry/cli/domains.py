@@ -1,6 +1,9 @@
 """`tenantry domains`."""
 
 import asyncio
+import shutil
+import textwrap
+from functools import partial
 
 import click
 
@@ -19,6 +22,15 @@ from tenantry.environments import service as environments
 from tenantry.settings import load
 
 _LONGEST_ANSWER = 60
+# A record to publish is copied from here: it must stay on one line.
+_WRAPPED = partial(
+    textwrap.TextWrapper,
+    initial_indent="  ",
+    subsequent_indent="  ",
+    break_on_hyphens=False,
+    break_long_words=False,
+)
+_WIDEST = 100
 
 
 @click.group(short_help="Domains: why one is not verified.")
@@ -69,8 +81,11 @@ async def _examine_all(options: ResolverOptions, wanted: list[Expected]) -> list
 
 def _show(environment: str, claim: Provable, examination: Examination) -> None:
     verdict, expected = examination.verdict, claim.expected
+    width = min(_WIDEST, shutil.get_terminal_size().columns)
     click.echo(f"{expected.domain}  {claim.domain.state}, of {claim.domain.organization_id} in '{environment}'\n")
-    click.echo(f"  {verdict.sentence}\n  {verdict.mend}\n")
+    for text in (verdict.sentence, verdict.mend):
+        click.echo(_WRAPPED(width=width).fill(text))
+    click.echo()
     table(
         ("ASKED", "OF", "ANSWER"),
         [(f"{each.name} {each.type}", _server(each), _answer(each)) for each in examination.questions],
