@@ -71,6 +71,17 @@ def test_an_organization_has_a_domain_once(api: httpx.Client, organization_id: s
     }
 
 
+def test_an_organization_has_no_more_than_two_hundred_domains(api: httpx.Client) -> None:
+    names = [f"a{number}.com" for number in range(200)]
+    pending = [{"domain": name} for name in names[100:]]
+    made = api.post("/organizations", json={"name": "Acme", "domains": names[:100], "domain_data": pending}).json()
+    assert len(made["domains"]) == 200
+    refused = create(api, made["id"], "one-more.com")
+    assert (refused.status_code, refused.json()["code"]) == (422, "too_many_domains")
+    assert api.delete(f"/organization_domains/{made['domains'][0]['id']}").status_code == 204
+    assert create(api, made["id"], "one-more.com").status_code == 201
+
+
 def test_several_organizations_may_claim_a_domain(api: httpx.Client, organization_id: str) -> None:
     other = api.post("/organizations", json={"name": "Other"}).json()["id"]
     assert create(api, organization_id).status_code == 201

@@ -13,6 +13,7 @@ from tenantry.domains.service import (
     DomainTaken,
     OrganizationDomainNotFound,
     Refresh,
+    TooManyDomains,
 )
 from tenantry.domains.wire import (
     CreateOrganizationDomain,
@@ -99,7 +100,7 @@ def resource(rules: DomainRules, refresh: Refresh) -> Resource:
                 status=201,
                 body=CreateOrganizationDomain,
                 answer=OrganizationDomain,
-                errors=(EntityNotFound, DomainAlreadyExists, DomainTaken),
+                errors=(EntityNotFound, DomainAlreadyExists, DomainTaken, TooManyDomains),
                 handler=create,
             ),
             Endpoint(

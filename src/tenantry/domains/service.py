@@ -24,6 +24,9 @@ from tenantry.domains.wire import (
 from tenantry.events import service as events
 from tenantry.events.wire import EventName
 
+MOST_DOMAINS = 200
+"""Of one organization: as many as a body with both lists of domains can name."""
+
 _TOKEN_LENGTH = 25
 _PREFIX_TAIL = 6
 _CONSUMER = "must not be a consumer mail domain such as gmail.com, where anyone can have an address"
@@ -74,6 +77,14 @@ class DomainAlreadyExists(ApiError):
     message = "Domain already exists for this organization."
 
 
+class TooManyDomains(ApiError):
+    """The organization has as many domains as one may have: 422."""
+
+    status = 422
+    code = "too_many_domains"
+    message = f"An organization has at most {MOST_DOMAINS} domains."
+
+
 class DomainAlreadyVerified(ApiError):
     """There is nothing left to verify: 400."""
 
@@ -87,13 +98,15 @@ def create(
 ) -> OrganizationDomain:
     """Give an organization a domain that the DNS is to prove, beginning now; return it.
 
-    Raises EntityNotFound, ValidationFailed, DomainAlreadyExists, DomainTaken.
+    Raises EntityNotFound, ValidationFailed, DomainAlreadyExists, DomainTaken, TooManyDomains.
     """
     name = str(body.domain)
     if store.has(tx, caller.environment_id, body.organization_id, name):
         raise DomainAlreadyExists
     check_allowed(rules, name)
     _check_unique(tx, caller, body.organization_id, [name])
+    if store.count_of_organization(tx, caller.environment_id, body.organization_id) >= MOST_DOMAINS:
+        raise TooManyDomains
     made = _new(tx, caller, body.organization_id, name, "pending")
     store.insert(tx, caller.environment_id, made, _first_progress(tx, made))
     refresh(tx, caller.environment_id, body.organization_id)

@@ -149,6 +149,17 @@ def has(tx: Transaction, environment_id: str, organization_id: str, domain: str)
     return row is not None
 
 
+def count_of_organization(tx: Transaction, environment_id: str, organization_id: str) -> int:
+    """Return how many domains an organization has."""
+    row = tx.one(
+        "SELECT COUNT(*) FROM organization_domains"
+        " WHERE environment_id = :environment_id AND organization_id = :organization_id",
+        environment_id=environment_id,
+        organization_id=organization_id,
+    )
+    return row[0] if row else 0
+
+
 def select_taken(tx: Transaction, environment_id: str, organization_id: str, domains: list[str]) -> str | None:
     """Return one of `domains` that another organization than this one has."""
     row = tx.one(
