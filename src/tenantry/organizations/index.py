@@ -14,8 +14,8 @@ from tenantry.core.ids import time_of
 from tenantry.core.page import Bounds
 from tenantry.organizations.search import beginning, is_short, rarest_terms, terms_of_name
 
-_WALKED = 300
-_SAMPLED = 300
+_WALKED = 200
+_SAMPLED = 150
 _WALKED_FAR = 5_000
 _COMMON = 2
 """As many matches among those walked and sampled make it likely that a longer walk fills the page."""
