@@ -17,9 +17,6 @@ from tenantry.organizations.search import beginning, is_short, rarest_terms, ter
 _WALKED = 200
 _SAMPLED = 150
 _WALKED_FAR = 5_000
-_COMMON = 2
-"""As many matches among those walked and sampled make it likely that a longer walk fills the page."""
-
 _WAITING = 256
 _PLACE_BITS = 19
 _LATEST = (1 << 44) - 1
@@ -46,16 +43,17 @@ def select_page(tx: Transaction, environment_id: str, text: str, limits: Bounds)
 
     They come in walking order.
     """
-    found = _walk(tx, environment_id, text, limits, _WALKED)
-    if len(found) > limits.limit:
+    edge = _edge(tx, environment_id, limits, _WALKED)
+    found = _walk(tx, environment_id, text, limits, edge)
+    if edge is None or len(found) > limits.limit:
         return found
-    sample = _sample(tx, environment_id, limits)
-    if sample is None:
-        return found
+    sample = _sample(tx, environment_id, limits, edge)
     streams = tx.engine == "sqlite" and not is_short(text)
-    if not streams and len(found) + sample.count(text) >= _COMMON:
-        found = _walk(tx, environment_id, text, limits, _WALKED_FAR)
-        if len(found) > limits.limit:
+    if not streams and (found or text in sample):
+        # Likely in enough names that a longer walk fills the page.
+        edge = _edge(tx, environment_id, limits, _WALKED_FAR)
+        found = _walk(tx, environment_id, text, limits, edge)
+        if edge is None or len(found) > limits.limit:
             return found
     if tx.engine == "sqlite":
         return _look_up_in_order(tx, environment_id, text, limits, sample)
@@ -103,43 +101,51 @@ def _cursor(limits: Bounds) -> dict[str, object]:
     return {} if limits.cursor is None else {"cursor": limits.cursor}
 
 
-def _walk(tx: Transaction, environment_id: str, text: str, limits: Bounds, rows: int) -> list[Match]:
-    """Return the matches among the first `rows` rows past the cursor, as many as a page takes."""
-    found = tx.all(
-        "SELECT id, wire FROM (SELECT id, wire, folded_name FROM organizations"
-        " WHERE environment_id = :environment_id"
+def _edge(tx: Transaction, environment_id: str, limits: Bounds, rows: int) -> str | None:
+    """Return the id of the first row past the first `rows` within `limits`; None when there are no more."""
+    row = tx.one(
+        "SELECT id FROM organizations WHERE environment_id = :environment_id"
         + _range(limits)
         + _order(limits)
-        + " LIMIT :rows) AS walked WHERE "
-        + contains(tx)
-        + _order(limits)
-        + " LIMIT :most",
+        + " LIMIT 1 OFFSET :rows",
+        environment_id=environment_id,
+        rows=rows,
+        **_cursor(limits),
+    )
+    return row[0] if row else None
+
+
+def _walk(tx: Transaction, environment_id: str, text: str, limits: Bounds, edge: str | None) -> list[Match]:
+    """Return the matches before `edge`, all if it is None, as many as a page takes and one."""
+    sql: LiteralString = "SELECT id, wire FROM organizations WHERE environment_id = :environment_id"
+    parameters = _cursor(limits)
+    if edge is not None:
+        sql += " AND id > :edge" if limits.descending else " AND id < :edge"
+        parameters["edge"] = edge
+    found = tx.all(
+        sql + _range(limits) + " AND " + contains(tx) + _order(limits) + " LIMIT :most",
         environment_id=environment_id,
         text=text,
-        rows=rows,
         most=limits.limit + 1,
-        **_cursor(limits),
+        **parameters,
     )
     return [(row[0], msgspec.Raw(row[1])) for row in found]
 
 
-def _sample(tx: Transaction, environment_id: str, limits: Bounds) -> str | None:
-    """Return some names past those walked first, one a line; None when there are none."""
+def _sample(tx: Transaction, environment_id: str, limits: Bounds, edge: str) -> str:
+    """Return some names from the row `edge` on, one a line."""
     row = tx.one(
         "SELECT "
         + _CONCATENATED[tx.engine]
         + " FROM (SELECT folded_name FROM organizations WHERE environment_id = :environment_id"
-        + _range(limits)
+        + (" AND id <= :edge" if limits.descending else " AND id >= :edge")
         + _order(limits)
-        + " LIMIT :rows OFFSET :walked) AS sampled",
+        + " LIMIT :rows) AS sampled",
         environment_id=environment_id,
+        edge=edge,
         rows=_SAMPLED,
-        walked=_WALKED,
-        **_cursor(limits),
     )
-    assert row is not None, "an aggregate has a row"
-    sample: str | None = row[0]
-    return sample
+    return (row[0] if row else None) or ""
 
 
 def _look_up(tx: Transaction, environment_id: str, text: str, limits: Bounds, sample: str) -> list[Match]:

@@ -45,12 +45,15 @@ def rarest_terms(environment_id: str, folded: str, sample: str) -> list[str]:
     text, names = folded.encode(), sample.encode()
     starts = range(len(text) - TERM_BYTES + 1)
     middle = len(starts) // 2
-    chosen = [
-        min((text[start : start + TERM_BYTES] for start in half[:: -(-len(half) // _MOST_TRIED)]), key=names.count)
-        for half in (starts[:middle], starts[middle:])
-        if half
-    ]
+    chosen = [_rarest(text, half, names) for half in (starts[:middle], starts[middle:]) if half]
     return [_space(environment_id) + term.hex() for term in chosen]
+
+
+def _rarest(text: bytes, starts: range, names: bytes) -> bytes:
+    """Return the rarest of some terms; of equals one that reaches from a word into the next, which is rarer."""
+    some = starts[:: -(-len(starts) // _MOST_TRIED)]
+    terms = [text[start : start + TERM_BYTES] for start in some]
+    return min(terms, key=lambda term: (names.count(term), b" " not in term[1:-1]))
 
 
 def _space(environment_id: str) -> str:
