@@ -21,6 +21,9 @@ _WAITING = 256
 _PLACE_BITS = 19
 _LATEST = (1 << 44) - 1
 
+# One more look-up is cheap where each row found has to be read before the first is known.
+_PARTS = {"sqlite": 2, "postgres": 3}
+
 _CONTAINS: dict[str, LiteralString] = {
     "sqlite": "instr(folded_name, :text) > 0",
     "postgres": "strpos(folded_name, :text) > 0",
@@ -163,7 +166,7 @@ def _look_up(tx: Transaction, environment_id: str, text: str, limits: Bounds, sa
         " SELECT id, wire FROM organizations WHERE environment_id = :environment_id"
         " AND id IN (SELECT id FROM page)" + _order(limits),
         environment_id=environment_id,
-        terms=_terms(environment_id, text, sample, beginning_mark=":*", both="&"),
+        terms=_terms(environment_id, text, sample, beginning_mark=":*", both="&", parts=_PARTS[tx.engine]),
         text=text,
         most=limits.limit + 1,
         **_cursor(limits),
@@ -171,10 +174,10 @@ def _look_up(tx: Transaction, environment_id: str, text: str, limits: Bounds, sa
     return [(row[0], msgspec.Raw(row[1])) for row in found]
 
 
-def _terms(environment_id: str, text: str, sample: str, *, beginning_mark: str, both: str) -> str:
+def _terms(environment_id: str, text: str, sample: str, *, beginning_mark: str, both: str, parts: int) -> str:
     if is_short(text):
         return beginning(environment_id, text) + beginning_mark
-    return f" {both} ".join(rarest_terms(environment_id, text, sample))
+    return f" {both} ".join(rarest_terms(environment_id, text, sample, parts))
 
 
 def _look_up_in_order(tx: Transaction, environment_id: str, text: str, limits: Bounds, sample: str) -> list[Match]:
@@ -183,7 +186,7 @@ def _look_up_in_order(tx: Transaction, environment_id: str, text: str, limits: B
     That is the order of ids but for those of one millisecond, so the last of these is
     read to its end.
     """
-    terms = _terms(environment_id, text, sample, beginning_mark="*", both="AND")
+    terms = _terms(environment_id, text, sample, beginning_mark="*", both="AND", parts=_PARTS[tx.engine])
     found = _matches(tx, environment_id, text, limits, terms, _places_past(limits), limits.limit + 1)
     if len(found) > limits.limit:
         last = found[-1][0]

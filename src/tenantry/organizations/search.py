@@ -37,15 +37,15 @@ def beginning(environment_id: str, folded: str) -> str:
     return _space(environment_id) + folded.encode().hex()
 
 
-def rarest_terms(environment_id: str, folded: str, sample: str) -> list[str]:
-    """Return two terms of a text that is not short, one of each half of it: each the rarest there in `sample`.
+def rarest_terms(environment_id: str, folded: str, sample: str, parts: int) -> list[str]:
+    """Return a term of each of `parts` of a text that is not short: the rarest there in `sample`.
 
-    Two of one word would often stand in the same names; two halves seldom do.
+    Those of one word would often stand in the same names; those of parts seldom do.
     """
     text, names = folded.encode(), sample.encode()
-    starts = range(len(text) - TERM_BYTES + 1)
-    middle = len(starts) // 2
-    chosen = [_rarest(text, half, names) for half in (starts[:middle], starts[middle:]) if half]
+    count = len(text) - TERM_BYTES + 1
+    length = -(-count // parts)
+    chosen = [_rarest(text, range(start, min(start + length, count)), names) for start in range(0, count, length)]
     return [_space(environment_id) + term.hex() for term in chosen]
 
 
