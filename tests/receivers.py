@@ -5,7 +5,8 @@ python receivers.py FILE PORT FAILING [SECONDS] [ANSWER]
 FILE gets a JSON line for each request that is answered: its path, its signature, its body, the
 answer's status. A share of FAILING in 0 to 1 is answered with 500, by turns, another with ANSWER
 (200 when not given) after SECONDS. Headers that begin with `x-` of ANSWER's own are given as JSON
-in the environment variable HEADERS.
+in the environment variable HEADERS. The variable CERTIFICATE names a file with a certificate and its
+key: then it speaks https, and each line has the server name that the client asked for.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ import contextlib
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -37,23 +39,24 @@ class Receiver:
         seconds: float = 0.0,
         answer: int = 200,
         headers: dict[str, str] | None = None,
+        certificate: Path | None = None,
     ) -> None:
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"{'http' if certificate is None else 'https'}://127.0.0.1:{self.port}"
         self._file = folder / f"received-{self.port}.jsonl"
         self._arguments = [str(self._file), str(self.port), str(failing), str(seconds), str(answer)]
-        self._headers = json.dumps(headers or {})
+        self._environment = os.environ | {"HEADERS": json.dumps(headers or {})}
+        if certificate is not None:
+            self._environment["CERTIFICATE"] = str(certificate)
         self.start()
 
     def start(self) -> None:
         """Start, and wait until it answers."""
-        self.process = subprocess.Popen(
-            [sys.executable, __file__, *self._arguments], env=os.environ | {"HEADERS": self._headers}
-        )
+        self.process = subprocess.Popen([sys.executable, __file__, *self._arguments], env=self._environment)
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline:
             with contextlib.suppress(httpx.TransportError):
-                httpx.get(self.url)
+                httpx.get(self.url, verify=False)
                 return
             time.sleep(0.02)
         raise AssertionError("the receiver did not start")
@@ -82,6 +85,7 @@ class Receiver:
 
 async def _serve(path: str, port: int, failing: float, seconds: float, answer: int) -> None:
     headers = "".join(f"{name}: {value}\r\n" for name, value in json.loads(os.environ["HEADERS"]).items())
+    asked_for: dict[object, str | None] = {}
     count = 0
     with Path(path).open("a", encoding="utf-8", buffering=1) as file:  # noqa: ASYNC230 (once, before it serves)
 
@@ -108,6 +112,7 @@ async def _serve(path: str, port: int, failing: float, seconds: float, answer: i
                         "body": body.decode(),
                         "status": status,
                         "at": time.time(),
+                        "server_name": asked_for.get(writer.get_extra_info("ssl_object")),
                     }
                     file.write(json.dumps(line) + "\n")
                     writer.write(
@@ -116,8 +121,23 @@ async def _serve(path: str, port: int, failing: float, seconds: float, answer: i
                     await writer.drain()
             writer.close()
 
-        async with await asyncio.start_server(handle, "127.0.0.1", port) as server:
+        tls = _tls(os.environ.get("CERTIFICATE"), asked_for)
+        async with await asyncio.start_server(handle, "127.0.0.1", port, ssl=tls) as server:
             await server.serve_forever()
+
+
+def _tls(certificate: str | None, asked_for: dict[object, str | None]) -> ssl.SSLContext | None:
+    """Return what https is spoken with, which notes the server name that each connection asked for."""
+    if certificate is None:
+        return None
+
+    def note(connection: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
+        asked_for[connection] = name
+
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    context.sni_callback = note
+    return context
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import asyncio
 import ipaddress
 import socket
+import ssl
 import time
 from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -102,6 +103,8 @@ class Client:
 def _told(failure: Exception) -> str:
     """Return what went wrong as a line for people: what the system said, where that is known."""
     cause = failure.os_error if isinstance(failure, aiohttp.ClientConnectorError) else failure
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted: {cause.verify_message}"
     return f"{type(cause).__name__}: {cause}"
 
 
