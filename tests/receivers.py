@@ -66,6 +66,10 @@ class Receiver:
         self.process.kill()
         self.process.wait()
 
+    def begun(self) -> int:
+        """Return how many webhooks have come, answered yet or not."""
+        return int(httpx.get(self.url, verify=False).text)
+
     def received(self) -> list[dict[str, Any]]:
         """Return all webhooks so far, in the order in which they came."""
         lines = self._file.read_text("utf-8").splitlines() if self._file.exists() else []
@@ -100,7 +104,8 @@ async def _serve(path: str, port: int, failing: float, seconds: float, answer: i
                     }
                     body = await reader.readexactly(int(fields.get("content-length", 0)))
                     if head[0].startswith("GET"):
-                        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+                        told = str(count).encode()
+                        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(told), told))
                         continue
                     count += 1
                     fails = int(count * failing) > int((count - 1) * failing)

@@ -153,9 +153,11 @@ def test_a_server_that_is_told_to_stop_waits_for_what_is_under_way(
     receiver, access = receive(seconds=1), grant(hook_database)
     server = Server(database_url, tmp_path)
     with client(server.base_url, access.key) as api:
-        subscribe(api, receiver.url)
-        create(api, 3)
-        time.sleep(0.8)
+        for number in range(3):
+            subscribe(api, f"{receiver.url}/{number}")
+        create(api)
+        while receiver.begun() < 3:
+            time.sleep(0.01)
     assert server.stop() == 0
     assert states(hook_database) == [("delivered", 1)] * 3
     assert len(receiver.received()) == 3

@@ -30,12 +30,12 @@ _AFTER_FAILURE_SECONDS = 1.0
 _STOP_SECONDS = 3.0
 _MOST_AT_ONCE = 512
 _STARTED_AT_ONCE = 4
-# An endpoint has one delivery at once. When it takes that quickly it has some more, and each that it
-# takes is room for another; one that fails or is slow, from the moment at which it is, takes it back to one.
-_FIRST_AT_ONCE = 4
+# An endpoint has one delivery at once until it takes one, then a few. Each that it takes quickly is room
+# for another; one that is slow, from the moment at which it is, takes it back to the few, a failure to one.
+_FEW_AT_ONCE = 4
 _QUICK_MILLISECONDS = 1000
-# Endpoints not known to be quick are begun while only so many of them have a delivery under way: fewer for
-# those tried before, so that new ones find out soon, and what is left is for those that are quick.
+# Deliveries to endpoints not known to be quick are begun while only so many of them are under way: fewer for
+# endpoints tried before, so that new ones find out soon, and what is left is for those that are quick.
 _TRIED_AT_ONCE = 192
 _UNTRIED_AT_ONCE = 384
 _LEASE_SLACK_SECONDS = 10.0
@@ -143,17 +143,22 @@ class Dispatcher:
         """
         now = asyncio.get_running_loop().time()
         free = _MOST_AT_ONCE - len(self._tasks)
-        doubtful = sum(not self._is_quick(each, now) for each in self._under_way)
+        doubtful = sum(
+            min(len(tasks), _FEW_AT_ONCE)
+            for each, tasks in self._under_way.items()
+            if not self._is_quick(each, now)
+        )
         quick = {each for each in endpoints if self._is_quick(each, now)}
         part = free // (len(quick) + 1)
         rooms = {}
         for endpoint_id in sorted(endpoints, key=self._order):
             under_way = len(self._under_way.get(endpoint_id, ()))
+            most = min(self._options.concurrency, self._most.get(endpoint_id, 1))
             if endpoint_id in quick:
-                room = min(self._most[endpoint_id] - under_way, max(part, 1 - under_way), free)
+                room = min(most - under_way, max(part, 1 - under_way), free)
             else:
                 share = _TRIED_AT_ONCE if endpoint_id in self._begun else _UNTRIED_AT_ONCE
-                room = min(1 - under_way, share - doubtful, free)
+                room = min(min(most, _FEW_AT_ONCE) - under_way, share - doubtful, free)
                 doubtful += max(0, room)
             if room > 0:
                 rooms[endpoint_id] = room
@@ -167,7 +172,8 @@ class Dispatcher:
     def _is_quick(self, endpoint_id: str, now: float) -> bool:
         """Return whether an endpoint took its last delivery quickly, and none has been under way for long."""
         oldest = next(iter(self._under_way.get(endpoint_id, {}).values()), now)
-        return endpoint_id in self._most and (now - oldest) * 1000 < _QUICK_MILLISECONDS
+        most = self._most.get(endpoint_id, 1)
+        return most > _FEW_AT_ONCE and (now - oldest) * 1000 < _QUICK_MILLISECONDS
 
     def _start(self, parcel: Parcel) -> None:
         loop = asyncio.get_running_loop()
@@ -199,11 +205,12 @@ class Dispatcher:
         self._finished.append(Result(parcel, outcome, self._chance()))
 
     def _learn(self, endpoint_id: str, outcome: Outcome) -> None:
-        if outcome.delivered and outcome.latency_ms < _QUICK_MILLISECONDS:
-            most = self._most.get(endpoint_id, _FIRST_AT_ONCE) + 1
-            self._most[endpoint_id] = min(most, self._options.concurrency)
-        else:
+        if not outcome.delivered:
             self._most.pop(endpoint_id, None)
+        elif outcome.latency_ms < _QUICK_MILLISECONDS:
+            self._most[endpoint_id] = self._most.get(endpoint_id, _FEW_AT_ONCE) + 1
+        else:
+            self._most[endpoint_id] = _FEW_AT_ONCE
 
     async def _record(self) -> None:
         finished, self._finished = self._finished, []
