@@ -86,7 +86,7 @@ CASES: list[tuple[Code, bool | None, tuple[Question, ...]]] = [
     ("raw_token", None, (txt(APEX, EXPECTED.token), failed(CHALLENGE))),
     *(("wrong_name", False, (*NOTHING, txt(name, RIGHT))) for name in wrong_names(EXPECTED)),
     ("wrong_name", False, (*NOTHING, txt(f"{EXPECTED.prefix}.{APEX}", EXPECTED.token))),
-    ("cname_in_the_way", False, (alias(APEX, "acme.hosting.example", RIGHT), nonexistent(CHALLENGE))),
+    ("verified", True, (alias(APEX, "acme.hosting.example", RIGHT), nonexistent(CHALLENGE))),
     ("cname_in_the_way", False, (alias(APEX, "gone.example"), nonexistent(CHALLENGE))),
     ("cname_in_the_way", False, (none(APEX), alias(CHALLENGE, "abc.dcv.example", "something else"))),
     ("other_token", False, (txt(APEX, OTHER), nonexistent(CHALLENGE))),

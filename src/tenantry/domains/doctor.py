@@ -139,15 +139,13 @@ def wrong_names(expected: Expected) -> list[str]:
 
 
 def _sightings(case: _Case, questions: Iterable[Question]) -> Iterator[_Sighting]:
-    """Yield the TXT records of the answers with what they say.
+    """Yield the TXT records of the answers with what they say, those that an alias led to like the others.
 
-    What an alias of the domain itself leads to is left out: it belongs to whoever owns the target. An alias
-    under our name is followed, as it was made for this.
+    Whoever made the name an alias has left what stands there to the target.
     """
     for question in questions:
         for answer in question.texts:
-            if question.name != case.expected.domain or answer.name == question.name:
-                yield _Sighting(question, answer, read(case.expected, answer.value))
+            yield _Sighting(question, answer, read(case.expected, answer.value))
 
 
 def _decisive(case: _Case) -> list[_Sighting]:
@@ -285,7 +283,7 @@ def _alias(case: _Case) -> Verdict | None:
         return Verdict(
             code="cname_in_the_way",
             sentence=f"{expected.domain} is an alias (CNAME) of {own.alias}, so it cannot have a TXT record of"
-            " its own, and one at the target does not count.",
+            " its own, and there is no right one at the target.",
             mend=add_record(expected.challenge, expected.value, case.zone()),
             until=None if below is None else case.until(below),
             name=expected.domain,
