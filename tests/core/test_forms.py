@@ -1,14 +1,15 @@
 """The spellings of parameters and forms."""
 
+import re
 from typing import Any
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tenantry.core.errors import ValidationFailed
-from tenantry.core.forms import listed, nested, pairs
+from tenantry.core.forms import keyed, listed, nested, pairs
 
 ITEM = st.text("abcxyz0.-é ", min_size=1, max_size=8).map(str.strip).filter(bool)
 ITEMS = st.lists(ITEM, max_size=6)
@@ -79,3 +80,16 @@ def test_any_percent_encoded_bytes_are_read_or_refused_by_name(octets: bytes) ->
 )
 def test_a_form_stands_for_an_object(form: str, value: dict[str, Any]) -> None:
     assert nested(pairs(form)) == value
+
+
+@given(st.text(min_size=1, max_size=10), st.lists(st.text(min_size=1, max_size=10), min_size=1, unique=True))
+def test_a_key_of_a_parameter_has_the_values_given_whatever_they_hold(key: str, values: list[str]) -> None:
+    """Unless the key itself looks like a place in a list."""
+    assume(not re.search(r"\]\[\d*\Z", key))
+    for place in ("", "[]", "[0]"):
+        given_pairs = [(f"metadata[{key}]{place}", value) for value in values]
+        assert keyed(given_pairs, "metadata") == {key: values}
+
+
+def test_an_empty_value_gives_a_key_alone() -> None:
+    assert keyed(pairs("metadata[tier]=&metadata2[a]=b&metadata=c&metadata[]=d"), "metadata") == {"tier": []}

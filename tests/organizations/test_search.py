@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 from support import caller_in, fresh_database_url, grant, open_migrated
 from tenantry.core.db import Database, Transaction, World, migrate, open_database
 from tenantry.core.db.migrate import migrations
-from tenantry.core.page import Order, Page, bounds
+from tenantry.core.page import Order, bounds
 from tenantry.organizations import service
 from tenantry.organizations.search import fold, terms_of_name
 from tenantry.organizations.wire import (
     CreateOrganization,
     ListOrganizations,
     OrganizationCursor,
+    OrganizationPage,
     UpdateOrganization,
 )
 from tenantry.server import system_world
@@ -83,12 +84,12 @@ class Directory:
         """Return the ids of a page as it is served."""
         return _ids(self.page(environment_id, query))
 
-    def page(self, environment_id: str, query: ListOrganizations) -> Page[msgspec.Raw]:
+    def page(self, environment_id: str, query: ListOrganizations) -> OrganizationPage:
         """Return a page as it is served."""
         return self.database.read(lambda tx: service.list_page(tx, caller_in(environment_id), query))
 
 
-def _ids(page: Page[msgspec.Raw]) -> list[str]:
+def _ids(page: OrganizationPage) -> list[str]:
     return [msgspec.json.decode(each)["id"] for each in page.data]
 
 

@@ -31,9 +31,11 @@ def decode_query(endpoint: Endpoint, request: Request) -> Any:
     given = forms.pairs(query)
     singles = dict(given)
     values: dict[str, object] = {}
-    for name, is_list in _fields(endpoint.query):
-        if is_list:
+    for name, shape in _fields(endpoint.query):
+        if shape is inspect.ListType:
             values[name] = forms.listed(given, name)
+        elif shape is inspect.DictType:
+            values[name] = forms.keyed(given, name)
         elif name in singles:
             values[name] = singles[name]
     values |= headers
@@ -92,8 +94,8 @@ def _decode_form(endpoint: Endpoint, body: bytes) -> Any:
     if not body.isascii():
         raise MalformedBody("The request body is not a percent-encoded form.")
     value = forms.nested(forms.pairs(body.decode("ascii")))
-    for name, is_list in _fields(endpoint.body):
-        if is_list and isinstance(value.get(name), str):
+    for name, shape in _fields(endpoint.body):
+        if shape is inspect.ListType and isinstance(value.get(name), str):
             value[name] = [value[name]]  # a form cannot tell a list of one from a text
     _refuse_nul(value)
     return _convert(endpoint, value, strict=False)
@@ -143,15 +145,16 @@ def _without_parameters(kind: type[msgspec.Struct]) -> msgspec.Struct:
 
 
 @lru_cache(maxsize=256)
-def _fields(kind: type[msgspec.Struct]) -> tuple[tuple[str, bool], ...]:
-    """Return each declared field's name and whether it is a list."""
+def _fields(kind: type[msgspec.Struct]) -> tuple[tuple[str, type[inspect.Type] | None], ...]:
+    """Return each declared field's name and whether it is a ListType, a DictType or neither."""
     info = inspect.type_info(kind)
     assert isinstance(info, inspect.StructType)
-    return tuple((field.encode_name, _is_list(field.type)) for field in info.fields)
+    return tuple((field.encode_name, _shape(field.type)) for field in info.fields)
 
 
-def _is_list(info: inspect.Type) -> bool:
-    return any(isinstance(kind, inspect.ListType) for kind in validation.kinds_of(info))
+def _shape(info: inspect.Type) -> type[inspect.Type] | None:
+    shapes = [type(kind) for kind in validation.kinds_of(info)]
+    return next((shape for shape in (inspect.ListType, inspect.DictType) if shape in shapes), None)
 
 
 @lru_cache(maxsize=256)

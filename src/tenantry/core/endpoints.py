@@ -126,10 +126,12 @@ class Outside(msgspec.Struct, frozen=True):
     """What the rest of an answer is made with, outside any transaction.
 
     `read` runs work that changes nothing, with whoever calls, who is authenticated anew
-    each time; it raises Unauthorized once the key is revoked.
+    each time; it raises Unauthorized once the key is revoked. `scan` does the same with work
+    that may look at many rows, on the threads of long reads.
     """
 
     read: "Callable[[Callable[[Transaction, Caller], Any]], Awaitable[Any]]"
+    scan: "Callable[[Callable[[Transaction, Caller], Any]], Awaitable[Any]]"
     watch: Watch
 
 

@@ -37,9 +37,30 @@ def listed(given: list[tuple[str, str]], name: str) -> list[str]:
     return [item for item in items if item]
 
 
+def keyed(given: list[tuple[str, str]], name: str) -> dict[str, list[str]]:
+    """Return what each key of the parameter `name` is given: `name[key]=a`, several times for several.
+
+    `name[key][]=a` and `name[key][0]=a` are the same. Unlike those of a list, a value is taken as it
+    is, commas and spaces included, and an empty one gives the key without any.
+    """
+    spelling = _key_spelling(name)
+    found: dict[str, list[str]] = {}
+    for parameter, value in given:
+        if match := spelling.match(parameter):
+            values = found.setdefault(match[1], [])
+            if value and value not in values:
+                values.append(value)
+    return found
+
+
 @lru_cache(maxsize=256)
 def _spelling(name: str) -> re.Pattern[str]:
     return re.compile(rf"{re.escape(name)}(\[\d*\])?\Z")
+
+
+@lru_cache(maxsize=256)
+def _key_spelling(name: str) -> re.Pattern[str]:
+    return re.compile(rf"{re.escape(name)}\[(.+?)\](?:\[\d*\])?\Z", re.DOTALL)
 
 
 def nested(given: list[tuple[str, str]]) -> dict[str, Any]:

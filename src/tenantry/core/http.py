@@ -7,6 +7,7 @@ Handlers are plain functions; only this file knows the event loop.
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, TypeAlias
 
 import msgspec
@@ -136,13 +137,13 @@ class Api:
     async def _finish(self, endpoint: Endpoint, request: Request, later: Later) -> Answer:
         """Return the answer whose rest is made outside any transaction. Raises ClientGone."""
 
-        async def read(work: Callable[[Transaction, Caller], Any]) -> Any:
+        async def read(work: Callable[[Transaction, Caller], Any], *, scans: bool = False) -> Any:
             return await self._database.read_soon(
-                lambda tx: work(tx, self._authenticate(tx, request.authorization))
+                lambda tx: work(tx, self._authenticate(tx, request.authorization)), scans=scans
             )
 
         async def rest() -> Any:
-            return await later.rest(Outside(read, self._watch))
+            return await later.rest(Outside(read, partial(read, scans=True), self._watch))
 
         value = await unless_gone(rest(), request.gone)
         return value if isinstance(value, Stream) else Response(endpoint.status, self._encode(value))

@@ -149,6 +149,9 @@ def _query_parameter(name: str, schema: Json) -> Json:
     if kinds:  # a parameter that is not given has no null to send
         schema = kinds[0]
     parameter = {"name": name, "in": "query", "required": False, "schema": schema}
+    if schema.get("type") == "object":
+        # A key that is given once is what a document can describe; `core.forms` takes it several times.
+        return parameter | {"style": "deepObject", "explode": True}
     return parameter | ({"style": "form", "explode": False} if schema.get("type") == "array" else {})
 
 

@@ -97,22 +97,26 @@ def bounds(query: PageQuery) -> Bounds:
 
 
 class Window(msgspec.Struct, Generic[T], frozen=True):
-    """The rows of one page in the order shown, and whether there are rows on either side."""
+    """The rows of one page in the order shown, and the cursors of the pages on either side."""
 
     rows: list[tuple[str, T]]
-    earlier: bool
-    later: bool
+    earlier: str | None
+    later: str | None
 
 
-def window(limits: Bounds, walked: list[tuple[str, T]], has_behind: Callable[[str], bool]) -> Window[T]:
+def window(
+    limits: Bounds, walked: list[tuple[str, T]], has_behind: Callable[[str], bool], stopped: str | None = None
+) -> Window[T]:
     """Return the page made of `walked`, which holds up to one row more than the limit.
 
-    `has_behind` looks whether there are rows behind an id, which is that of the first row
-    walked. It is asked only when there can be some: a walk without a cursor began at the end.
+    `has_behind` looks whether there are rows behind an id, before which the walk met none. It is
+    asked only when there can be some: a walk without a cursor began at the end. `stopped` is the
+    id up to which a walk has looked that ended before the list did: the next page begins past it.
     """
-    ahead = len(walked) > limits.limit
-    behind = limits.cursor is not None and bool(walked) and has_behind(walked[0][0])
     rows = walked[: limits.limit]
+    ahead = rows[-1][0] if len(walked) > limits.limit else stopped
+    first = rows[0][0] if rows else stopped
+    behind = first if limits.cursor is not None and first is not None and has_behind(first) else None
     if limits.reverse:
         return Window(rows[::-1], earlier=ahead, later=behind)
     return Window(rows, earlier=behind, later=ahead)
@@ -120,7 +124,6 @@ def window(limits: Bounds, walked: list[tuple[str, T]], has_behind: Callable[[st
 
 def envelope(query: PageQuery, shown: Window[T]) -> Page[T]:
     """Return the list as the wire has it, with the cursors that lead on in `query`'s order."""
-    earlier = shown.rows[0][0] if shown.rows and shown.earlier else None
-    later = shown.rows[-1][0] if shown.rows and shown.later else None
+    earlier, later = shown.earlier, shown.later
     cursors = (later, earlier) if query.order is Order.NORMAL else (earlier, later)
     return Page([data for _, data in shown.rows], ListMetadata(*cursors))

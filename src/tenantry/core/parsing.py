@@ -1,6 +1,10 @@
 """Text that has rules of its own, checked and brought into form when a request is decoded."""
 
+import re
+from datetime import datetime
 from typing import Any, Self
+
+_ISO_UTC = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,9})?)?)?Z?\Z", re.ASCII)
 
 
 class ParsedText(str):
@@ -12,6 +16,24 @@ class ParsedText(str):
     def parse(cls, text: str) -> Self:
         """Return `text` in its form. Raises ValueError with what the field must be: «must be …»."""
         raise NotImplementedError
+
+
+class Moment(ParsedText):
+    """A time, ISO 8601 in UTC, as timestamps are kept."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the time with milliseconds and `Z`. Raises ValueError."""
+        wrong = "must be an ISO 8601 time in UTC, as 2026-01-15T12:00:00Z"
+        if not _ISO_UTC.match(text):
+            raise ValueError(wrong)
+        try:
+            moment = datetime.fromisoformat(text.removesuffix("Z"))
+        except ValueError as error:
+            raise ValueError(wrong) from error
+        return cls(moment.isoformat(timespec="milliseconds") + "Z")
 
 
 def decode_custom(kind: type[Any], value: object) -> object:

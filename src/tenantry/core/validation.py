@@ -78,6 +78,8 @@ def _value_problems(value: object, info: inspect.Type, path: str, *, strict: boo
         yield from _struct_problems(value, base, path, strict=strict)
     elif isinstance(base, inspect.ListType):
         yield from _list_problems(value, base, path, strict=strict)
+    elif isinstance(base, inspect.DictType):
+        yield from _dict_problems(value, base, path, strict=strict)
     else:
         sentence = _scalar_sentence(value, base, strict=strict)
         if sentence:
@@ -97,6 +99,16 @@ def _list_problems(value: object, info: inspect.ListType, path: str, *, strict: 
             yield FieldError(f"{path}.{index}", f"each value in {path} {sentence}")
 
 
+def _dict_problems(value: object, info: inspect.DictType, path: str, *, strict: bool) -> Iterator[FieldError]:
+    if not isinstance(value, dict):
+        yield _problem(path, "must be an object")
+        return
+    if info.max_length is not None and len(value) > info.max_length:
+        yield _problem(path, f"must contain no more than {info.max_length} keys")
+    for key, item in value.items():
+        yield from _value_problems(item, info.value_type, f"{path}.{key}", strict=strict)
+
+
 def _scalar_sentence(value: object, info: inspect.Type, *, strict: bool) -> str | None:
     """Return what a value of `info` must be, when `value` is not one."""
     match info:
@@ -110,8 +122,6 @@ def _scalar_sentence(value: object, info: inspect.Type, *, strict: bool) -> str 
             choices = _choices(info)
             chosen = value in choices
             sentence = None if chosen else f"must be one of the following values: {', '.join(choices)}"
-        case inspect.DictType():
-            sentence = None if isinstance(value, dict) else "must be an object"
         case inspect.CustomType():
             sentence = _custom_sentence(value, info)
         case _:

@@ -1,11 +1,14 @@
 """The routes of organizations."""
 
+from collections.abc import Awaitable, Callable
+
 import msgspec
 
-from tenantry.core.endpoints import Call, Download, Endpoint, Resource, always
+from tenantry.core.endpoints import Call, Download, Endpoint, Later, Outside, Resource, always
 from tenantry.core.page import Page
 from tenantry.domains.service import DomainRules, DomainTaken
 from tenantry.organizations import reconcile, service, snapshot
+from tenantry.organizations.filters import QUICK, TakesLong
 from tenantry.organizations.metadata import InvalidMetadata
 from tenantry.organizations.reconcile import TooManyToCompare
 from tenantry.organizations.search import fold, is_short
@@ -20,6 +23,7 @@ from tenantry.organizations.wire import (
     LookUpOrganizations,
     Organization,
     OrganizationList,
+    OrganizationPage,
     Reconcile,
     Reconciliation,
     UpdateOrganization,
@@ -33,8 +37,19 @@ _GO_NAMES = {
 }
 
 
-def _list(call: Call) -> Page[msgspec.Raw]:
-    return service.list_page(call.tx, call.caller, call.query)
+def _list(call: Call) -> OrganizationPage | Later:
+    try:
+        return service.list_page(call.tx, call.caller, call.query, QUICK)
+    except TakesLong:
+        return Later(_list_thoroughly(call.query))
+
+
+def _list_thoroughly(query: ListOrganizations) -> Callable[[Outside], Awaitable[OrganizationPage]]:
+    async def rest(outside: Outside) -> OrganizationPage:
+        page: OrganizationPage = await outside.scan(lambda tx, caller: service.list_page(tx, caller, query))
+        return page
+
+    return rest
 
 
 def _get(call: Call) -> msgspec.Raw:

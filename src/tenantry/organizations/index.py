@@ -63,6 +63,12 @@ def select_page(tx: Transaction, environment_id: str, text: str, limits: Bounds)
     return _look_up(tx, environment_id, text, limits, sample)
 
 
+def has_behind(tx: Transaction, environment_id: str, text: str, limits: Bounds, first: str) -> bool:
+    """Return whether such rows are on the other side of `first` than the one `limits` walks to."""
+    behind = Bounds(first, descending=not limits.descending, reverse=False, limit=0)
+    return bool(select_page(tx, environment_id, text, behind))
+
+
 def place_of(organization_id: str) -> int:
     """Return the first place of an id's millisecond in the index of SQLite."""
     return min(time_of(organization_id), _LATEST) << _PLACE_BITS

@@ -10,21 +10,24 @@ from tenantry.core.caller import Caller
 from tenantry.core.clock import later
 from tenantry.core.db import Transaction
 from tenantry.core.errors import ApiError, EntityNotFound, FieldError, ValidationFailed
-from tenantry.core.page import ListMetadata, Page, bounds, envelope, window
+from tenantry.core.page import Bounds, ListMetadata, Page, Window, bounds, envelope, window
 from tenantry.domains import service as domain_service
 from tenantry.domains.service import DEFAULT_RULES, DomainRules, InvalidEmail
 from tenantry.events import service as events
 from tenantry.events.wire import EventName
-from tenantry.organizations import store
+from tenantry.organizations import filters, index, store
+from tenantry.organizations.filters import THOROUGH, Effort, Filter
 from tenantry.organizations.metadata import merge
 from tenantry.organizations.search import fold
-from tenantry.organizations.store import Filter, OrganizationRow
+from tenantry.organizations.store import OrganizationRow
 from tenantry.organizations.wire import (
     PREFIX,
     CreateOrganization,
     ListOrganizations,
     LookUpOrganizations,
     Organization,
+    OrganizationPage,
+    Total,
     UpdateOrganization,
 )
 
@@ -108,13 +111,48 @@ def get_by_external_id(tx: Transaction, caller: Caller, external_id: str) -> msg
     return msgspec.Raw(wire)
 
 
-def list_page(tx: Transaction, caller: Caller, query: ListOrganizations) -> Page[msgspec.Raw]:
-    """Return one page of the organizations that match all of `query`. Raises ValidationFailed for its cursors."""
+def list_page(
+    tx: Transaction, caller: Caller, query: ListOrganizations, effort: Effort = THOROUGH
+) -> OrganizationPage:
+    """Return one page of the organizations that match all of `query`, and how many those are if that is asked.
+
+    Where the rest of the matches are too far apart for `effort` the page is short, even empty, and
+    its cursor leads on from where it stopped. Raises TakesLong, if the effort is one that gives up.
+    """
     limits = bounds(query)
-    chosen = Filter([domain_service.filter_form(domain) for domain in query.domains], fold(query.search or ""))
-    walked = store.select_page(tx, caller.environment_id, chosen, limits)
-    has_behind = partial(store.has_behind, tx, caller.environment_id, chosen, limits)
-    return envelope(query, window(limits, walked, has_behind))
+    chosen = _filter(query)
+    shown = envelope(query, _window(tx, caller.environment_id, chosen, limits, effort))
+    if not query.total:
+        return OrganizationPage(shown.data, shown.list_metadata)
+    counted = filters.count(tx, caller.environment_id, chosen, effort)
+    return OrganizationPage(shown.data, shown.list_metadata, Total(counted.count, counted.exact))
+
+
+def _window(
+    tx: Transaction, environment_id: str, chosen: Filter, limits: Bounds, effort: Effort
+) -> Window[msgspec.Raw]:
+    if chosen == filters.ALL:
+        walked = store.select_page(tx, environment_id, limits)
+        return window(limits, walked, partial(store.has_behind, tx, environment_id, limits))
+    if chosen == Filter(text=chosen.text):
+        walked = index.select_page(tx, environment_id, chosen.text, limits)
+        return window(limits, walked, partial(index.has_behind, tx, environment_id, chosen.text, limits))
+    found = filters.select_page(tx, environment_id, chosen, limits, effort)
+    has_behind = partial(filters.has_behind, tx, environment_id, chosen, limits, effort=effort)
+    return window(limits, found.rows, has_behind, found.stopped)
+
+
+def _filter(query: ListOrganizations) -> Filter:
+    return Filter(
+        domains=[domain_service.filter_form(domain) for domain in query.domains],
+        domain_state=query.domain_state,
+        text=fold(query.search or ""),
+        metadata=query.metadata,
+        created_after=query.created_after,
+        created_before=query.created_before,
+        has_external_id=query.has_external_id,
+        stripe_customer_id=query.stripe_customer_id or None,
+    )
 
 
 def look_up(tx: Transaction, caller: Caller, query: LookUpOrganizations) -> Page[msgspec.Raw]:

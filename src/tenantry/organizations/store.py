@@ -24,20 +24,9 @@ class OrganizationRow(msgspec.Struct, frozen=True, kw_only=True):
     wire: bytes
 
 
-class Filter(msgspec.Struct, frozen=True):
-    """Which organizations a list holds: with one of `domains`, if any; with `text` in the folded name, if any."""
-
-    domains: list[str]
-    text: str
-
-
 _COLUMNS = (
     "id, name, folded_name, allow_profiles_outside_organization, external_id, stripe_customer_id,"
     " metadata, created_at, updated_at, wire"
-)
-_OF_DOMAINS = (
-    " AND id IN (SELECT organization_id FROM organization_domains"
-    " WHERE environment_id = :environment_id AND domain IN :domains)"
 )
 # After the others of its millisecond: see the migration that made the index.
 _NEXT_PLACE: LiteralString = (
@@ -145,42 +134,22 @@ def select_id_by_stripe_customer_id(tx: Transaction, environment_id: str, stripe
     return row[0] if row else None
 
 
-def select_page(
-    tx: Transaction, environment_id: str, chosen: Filter, limits: Bounds
-) -> list[tuple[str, msgspec.Raw]]:
+def select_page(tx: Transaction, environment_id: str, limits: Bounds) -> list[tuple[str, msgspec.Raw]]:
     """Return ids and JSON of the rows within `limits`, in walking order, and one more if there is one."""
-    if chosen.text and not chosen.domains:
-        return index.select_page(tx, environment_id, chosen.text, limits)
     sql: LiteralString = "SELECT id, wire FROM organizations WHERE environment_id = :environment_id"
+    parameters: dict[str, object] = {"environment_id": environment_id, "most": limits.limit + 1}
     if limits.cursor is not None:
         sql += " AND id < :cursor" if limits.descending else " AND id > :cursor"
-    sql += _conditions(tx, chosen) + (" ORDER BY id DESC" if limits.descending else " ORDER BY id")
-    sql += " LIMIT :most"
-    rows = tx.all(sql, **_parameters(environment_id, chosen, limits.cursor), most=limits.limit + 1)
-    return [(row[0], msgspec.Raw(row[1])) for row in rows]
+        parameters["cursor"] = limits.cursor
+    sql += " ORDER BY id DESC" if limits.descending else " ORDER BY id"
+    return [(row[0], msgspec.Raw(row[1])) for row in tx.all(sql + " LIMIT :most", **parameters)]
 
 
-def has_behind(tx: Transaction, environment_id: str, chosen: Filter, limits: Bounds, first: str) -> bool:
+def has_behind(tx: Transaction, environment_id: str, limits: Bounds, first: str) -> bool:
     """Return whether there are rows on the other side of `first` than the one `limits` walks to."""
-    if chosen.text and not chosen.domains:
-        behind = Bounds(first, descending=not limits.descending, reverse=False, limit=0)
-        return bool(index.select_page(tx, environment_id, chosen.text, behind))
     sql: LiteralString = "SELECT 1 FROM organizations WHERE environment_id = :environment_id"
     sql += " AND id > :cursor" if limits.descending else " AND id < :cursor"
-    sql += _conditions(tx, chosen) + " LIMIT 1"
-    return tx.one(sql, **_parameters(environment_id, chosen, first)) is not None
-
-
-def _conditions(tx: Transaction, chosen: Filter) -> LiteralString:
-    return (_OF_DOMAINS if chosen.domains else "") + (" AND " + index.contains(tx) if chosen.text else "")
-
-
-def _parameters(environment_id: str, chosen: Filter, cursor: str | None) -> dict[str, object]:
-    given = {"environment_id": environment_id, "cursor": cursor, "text": chosen.text or None}
-    parameters: dict[str, object] = {name: value for name, value in given.items() if value is not None}
-    if chosen.domains:
-        parameters["domains"] = chosen.domains
-    return parameters
+    return tx.one(sql + " LIMIT 1", environment_id=environment_id, cursor=first) is not None
 
 
 def select_wires(tx: Transaction, environment_id: str, after: str, most: int) -> list[tuple[str, bytes]]:

@@ -6,7 +6,8 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from tenantry.core.page import AFTER, BEFORE, Cursor, ListMetadata, PageQuery
-from tenantry.domains.wire import DomainData, DomainName, OrganizationDomain
+from tenantry.core.parsing import Moment
+from tenantry.domains.wire import DomainData, DomainName, DomainState, OrganizationDomain
 from tenantry.organizations.metadata import LONGEST_KEY, LONGEST_VALUE, MOST_KEYS
 
 PREFIX = "org"
@@ -15,6 +16,8 @@ _LONGEST_NAME = 1000
 _MOST_DOMAINS = 100
 _LONGEST_EMAIL = 320
 _MOST_FILTERED = 100
+MOST_KEYS_FILTERED = 10
+MOST_VALUES = 20
 
 Name = Annotated[str, Meta(min_length=1, max_length=_LONGEST_NAME)]
 ExternalId = Annotated[
@@ -95,6 +98,40 @@ class ListOrganizations(PageQuery, kw_only=True, frozen=True):
     ] = msgspec.field(default_factory=list)
     search: Annotated[str, Meta(description="Organizations with this text in their name.")] | None = None
 
+    metadata: Annotated[
+        dict[str, Annotated[list[str], Meta(max_length=MOST_VALUES)]],
+        Meta(
+            max_length=MOST_KEYS_FILTERED,
+            description=(
+                "Organizations with this value of the key, as `metadata[tier]=diamond`: of each key given, and of"
+                " one given several times any. An empty value: with any at all. An extension of Tenantry's."
+            ),
+            extra_json_schema={"additionalProperties": {"type": "string"}},
+        ),
+    ] = msgspec.field(default_factory=dict)
+    created_after: (
+        Annotated[Moment, Meta(description="Created at this time or later, ISO 8601 in UTC. An extension.")] | None
+    ) = None
+    created_before: (
+        Annotated[Moment, Meta(description="Created before this time, ISO 8601 in UTC. An extension.")] | None
+    ) = None
+    domain_state: (
+        Annotated[
+            DomainState,
+            Meta(description="With a domain in this state: one of `domains`, if any are given. An extension."),
+        ]
+        | None
+    ) = None
+    has_external_id: (
+        Annotated[bool, Meta(description="With an external id, or without one. An extension.")] | None
+    ) = None
+    stripe_customer_id: (
+        Annotated[str, Meta(description="The organization with this Stripe customer. An extension.")] | None
+    ) = None
+    total: Annotated[
+        bool, Meta(description="Tell how many organizations match, in `total` of the list. An extension.")
+    ] = False
+
 
 class LookUpOrganizations(msgspec.Struct, frozen=True, kw_only=True):
     """The query of a look-up: an e-mail address."""
@@ -104,11 +141,27 @@ class LookUpOrganizations(msgspec.Struct, frozen=True, kw_only=True):
     ]
 
 
+class Total(msgspec.Struct, frozen=True):
+    """How many organizations match; where that is not `exact`, how many at least."""
+
+    count: int
+    exact: bool
+
+
 class OrganizationList(msgspec.Struct, frozen=True, tag_field="object", tag="list"):
-    """A page of organizations."""
+    """A page of organizations. `total` is there when it was asked for."""
 
     data: list[Organization]
     list_metadata: ListMetadata
+    total: Total | UnsetType = UNSET
+
+
+class OrganizationPage(msgspec.Struct, frozen=True, tag_field="object", tag="list"):
+    """A page of organizations whose JSON is ready."""
+
+    data: list[msgspec.Raw]
+    list_metadata: ListMetadata
+    total: Total | UnsetType = UNSET
 
 
 class SnapshotStart(msgspec.Struct, frozen=True, kw_only=True, tag_field="object", tag="snapshot"):

@@ -1,15 +1,12 @@
 """Webhook endpoints as they cross the network (wire.md section 5.3)."""
 
-import re
-from datetime import UTC, datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-from tenantry.core.clock import timestamp
 from tenantry.core.page import AFTER, BEFORE, Cursor, ListMetadata, PageQuery
-from tenantry.core.parsing import ParsedText
+from tenantry.core.parsing import Moment
 from tenantry.events.wire import EventId
 
 PREFIX = "we"
@@ -97,25 +94,6 @@ class WebhookEndpointList(msgspec.Struct, frozen=True, tag_field="object", tag="
 
 
 MOST_OVERLAP_SECONDS = 7 * 24 * 60 * 60
-_ISO_UTC = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,9})?)?)?Z?\Z", re.ASCII)
-
-
-class Moment(ParsedText):
-    """A time, ISO 8601 in UTC, as timestamps are kept."""
-
-    __slots__ = ()
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Return the time with milliseconds and `Z`. Raises ValueError."""
-        wrong = "must be an ISO 8601 time in UTC, as 2026-01-15T12:00:00Z"
-        if not _ISO_UTC.match(text):
-            raise ValueError(wrong)
-        try:
-            moment = datetime.fromisoformat(text.removesuffix("Z")).replace(tzinfo=UTC)
-        except ValueError as error:
-            raise ValueError(wrong) from error
-        return cls(timestamp(int(moment.timestamp() * 1000)))
 
 
 class WebhookDelivery(msgspec.Struct, frozen=True, kw_only=True, tag_field="object", tag="webhook_delivery"):

@@ -1,0 +1,343 @@
+"""Organizations that match several things at once: SQL, which index leads, and how far one request looks.
+
+One index hands out ids in the order of the page, and the rows of these are compared with the rest
+of the filter. Where the index says all that is asked, a page is a range of it. Where few of its rows
+match the rest, a request looks at so many and stops: its page may be short, and leads on.
+"""
+
+import re
+from typing import Any
+
+import msgspec
+
+from tenantry.core.clock import milliseconds_of
+from tenantry.core.db import Row, Transaction
+from tenantry.core.ids import ulid
+from tenantry.core.page import Bounds
+from tenantry.organizations import index
+from tenantry.organizations.wire import PREFIX
+
+MOST_COUNTED = 10_000
+_PARAMETER = re.compile(r"(?<!:):(\w+)")
+
+_NARROW = 200
+"""A range with fewer rows is looked through whole, whatever the other conditions are."""
+
+_SLACK_MILLISECONDS = 1000
+"""An organization that was made elsewhere has an id that may be a little older or younger than it says."""
+
+
+class TakesLong(Exception):
+    """More rows have to be looked at than the effort allows."""
+
+
+class Effort(msgspec.Struct, frozen=True):
+    """How many rows one request looks at, round after round; then it stops, or raises TakesLong if `gives_up`."""
+
+    rounds: tuple[int, ...]
+    gives_up: bool = False
+
+
+QUICK = Effort((100,), gives_up=True)
+"""What takes about a millisecond at most."""
+
+THOROUGH = Effort((100, 400, 1_500, 3_000))
+
+
+class Filter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which organizations a list holds: those that match all that is given.
+
+    With one of `domains` (in `domain_state`, if that is given too), with `text` in the folded name, for
+    each key of `metadata` one of its values or, where it has none, any, created in `created_after` or
+    later, and before `created_before`.
+    """
+
+    domains: list[str] = []
+    domain_state: str | None = None
+    text: str = ""
+    metadata: dict[str, list[str]] = {}
+    created_after: str | None = None
+    created_before: str | None = None
+    has_external_id: bool | None = None
+    stripe_customer_id: str | None = None
+
+
+ALL = Filter()
+
+Match = tuple[str, msgspec.Raw]
+
+
+class Counted(msgspec.Struct, frozen=True):
+    """How many match; where that is not `exact`, how many at least."""
+
+    count: int
+    exact: bool
+
+
+class Walked(msgspec.Struct, frozen=True):
+    """Ids and JSON in walking order; `stopped` is the id up to which was looked, if that was not all."""
+
+    rows: list[Match]
+    stopped: str | None = None
+
+
+class Span(msgspec.Struct, frozen=True):
+    """A range of ids, both ends excluded; None where it has no end."""
+
+    above: str | None = None
+    below: str | None = None
+
+    def past(self, cursor: str | None, *, descending: bool) -> "Span":
+        """Return what of the range is past `cursor`."""
+        if cursor is None:
+            return self
+        if descending:
+            return Span(self.above, cursor if self.below is None else min(cursor, self.below))
+        return Span(cursor if self.above is None else max(cursor, self.above), self.below)
+
+    def sql(self, column: str) -> str:
+        """Return the condition that `column` is in the range, to stand after others."""
+        above = "" if self.above is None else f" AND {column} > :above"
+        return above + ("" if self.below is None else f" AND {column} < :below")
+
+    def parameters(self) -> dict[str, str]:
+        """Return what the condition's parameters stand for."""
+        ends = {"above": self.above, "below": self.below}
+        return {name: end for name, end in ends.items() if end is not None}
+
+
+class _Lead(msgspec.Struct, frozen=True):
+    """Ranges of an index, each in the order of ids, which stand in `column`: together all that `covers` asks."""
+
+    ranges: tuple[str, ...]
+    covers: str = ""
+    column: str = "organization_id"
+
+    def sql(self, span: Span, *, descending: bool) -> str:
+        """Return the query of the first `:looked` ids of the span."""
+        end = f" ORDER BY looked_id{' DESC' if descending else ''} LIMIT :looked"
+        parts = [
+            f"SELECT {self.column} AS looked_id FROM {each}{span.sql(self.column)}{end}" for each in self.ranges
+        ]
+        if len(parts) == 1:
+            return parts[0]
+        merged = (f"SELECT looked_id FROM ({part}) AS range_{number}" for number, part in enumerate(parts))
+        return " UNION ".join(merged) + end
+
+
+_WHOLE = _Lead(("organizations WHERE environment_id = :environment_id",), column="id")
+_BY_NAME = _Lead((), covers="text")
+
+
+class _Query:
+    """A filter in an environment, and the way to what it matches."""
+
+    def __init__(self, tx: Transaction, environment_id: str, chosen: Filter, effort: Effort) -> None:
+        self._tx = tx
+        self._environment_id = environment_id
+        self._chosen = chosen
+        self._effort = effort
+        self._created = _created(chosen)
+        self._parameters = {"environment_id": environment_id} | _parameters(chosen)
+
+    def walk(self, cursor: str | None, *, descending: bool, most: int) -> Walked:
+        """Return the first `most` matches past `cursor`, as far as the effort goes. Raises TakesLong."""
+        span = self._created.past(cursor, descending=descending)
+        lead = self._lead(span, descending=descending)
+        rest = self._rest(lead)
+        found: list[Match] = []
+        looked_up_to = ""
+        for looked in self._effort.rounds if rest else (most,):
+            ids = self._ids(lead, span, looked, descending=descending)
+            if ids:
+                found += self._matches(ids, rest, descending=descending, most=most - len(found))
+            if len(found) == most or len(ids) < looked:
+                return Walked(found)
+            looked_up_to = ids[-1]
+            span = span.past(looked_up_to, descending=descending)
+        self._stop()
+        return Walked(found, looked_up_to)
+
+    def count(self) -> Counted:
+        """Return how many match, as far as the effort goes. Raises TakesLong."""
+        span = self._created
+        lead = self._lead(span, descending=True)
+        rest = self._rest(lead)
+        if not rest and lead is not _BY_NAME:
+            count = self._size(lead, span, MOST_COUNTED + 1)
+            return Counted(min(count, MOST_COUNTED), count <= MOST_COUNTED)
+        total = 0
+        for looked in self._effort.rounds:
+            ids = self._ids(lead, span, looked, descending=True)
+            if ids:
+                total += self._count_matches(ids, rest)
+            if len(ids) < looked:
+                return Counted(total, exact=True)
+            span = span.past(ids[-1], descending=True)
+        self._stop()
+        return Counted(total, exact=False)
+
+    def _stop(self) -> None:
+        if self._effort.gives_up:
+            raise TakesLong
+
+    def _lead(self, span: Span, *, descending: bool) -> _Lead:
+        """Return the way with the fewest rows, as far as a short look at each can tell."""
+        leads = _leads(self._chosen)
+        by_name = bool(self._chosen.text)
+        if not leads:
+            return _BY_NAME if by_name else _WHOLE
+        if len(leads) == 1 and not by_name:
+            return leads[0]
+        sizes = [self._size(lead, span, _NARROW, descending=descending) for lead in leads]
+        least = min(sizes)
+        return _BY_NAME if by_name and least == _NARROW else leads[sizes.index(least)]
+
+    def _rest(self, lead: _Lead) -> str:
+        """Return the conditions that `lead` does not cover, to stand after others."""
+        conditions = _conditions(self._tx, self._chosen)
+        return "".join(f" AND {sql}" for name, sql in conditions.items() if name != lead.covers)
+
+    def _ids(self, lead: _Lead, span: Span, looked: int, *, descending: bool) -> list[str]:
+        """Return the first `looked` ids of the way within the span."""
+        if lead is not _BY_NAME:
+            sql = lead.sql(span, descending=descending)
+            return [row[0] for row in self._all(sql, looked=looked, **span.parameters())]
+        cursor, far = (span.below, span.above) if descending else (span.above, span.below)
+        limits = Bounds(cursor, descending=descending, reverse=False, limit=looked - 1)
+        ids = [each for each, _ in index.select_page(self._tx, self._environment_id, self._chosen.text, limits)]
+        return ids if far is None else [each for each in ids if (each > far if descending else each < far)]
+
+    def _size(self, lead: _Lead, span: Span, most: int, *, descending: bool = True) -> int:
+        """Return how many ids the way has within the span, counted up to `most`."""
+        sql = f"SELECT count(*) FROM ({lead.sql(span, descending=descending)}) AS looked"
+        count: int = self._all(sql, looked=most, **span.parameters())[0][0]
+        return count
+
+    def _matches(self, ids: list[str], rest: str, *, descending: bool, most: int) -> list[Match]:
+        rows = self._all(
+            "SELECT id, wire FROM organizations WHERE environment_id = :environment_id AND id IN :ids"
+            f"{rest} ORDER BY id{' DESC' if descending else ''} LIMIT :most",
+            ids=ids,
+            most=most,
+        )
+        return [(row[0], msgspec.Raw(row[1])) for row in rows]
+
+    def _count_matches(self, ids: list[str], rest: str) -> int:
+        sql = f"SELECT count(*) FROM organizations WHERE environment_id = :environment_id AND id IN :ids{rest}"
+        count: int = self._all(sql, ids=ids)[0][0]
+        return count
+
+    def _all(self, sql: Any, **parameters: object) -> list[Row]:
+        """Run a query made of the literals of this file."""
+        return self._tx.all(sql, **_used(sql, self._parameters | parameters))
+
+
+def select_page(tx: Transaction, environment_id: str, chosen: Filter, limits: Bounds, effort: Effort) -> Walked:
+    """Return ids and JSON of the matches within `limits`, in walking order, and one more if there is one.
+
+    Raises TakesLong.
+    """
+    query = _Query(tx, environment_id, chosen, effort)
+    return query.walk(limits.cursor, descending=limits.descending, most=limits.limit + 1)
+
+
+def has_behind(
+    tx: Transaction, environment_id: str, chosen: Filter, limits: Bounds, first: str, effort: Effort
+) -> bool:
+    """Return whether there may be matches on the other side of `first` than the one `limits` walks to.
+
+    Raises TakesLong.
+    """
+    walked = _Query(tx, environment_id, chosen, effort).walk(first, descending=not limits.descending, most=1)
+    return bool(walked.rows) or walked.stopped is not None
+
+
+def count(tx: Transaction, environment_id: str, chosen: Filter, effort: Effort) -> Counted:
+    """Return how many organizations match. Raises TakesLong."""
+    return _Query(tx, environment_id, chosen, effort).count()
+
+
+def _created(chosen: Filter) -> Span:
+    """Return the range in which ids of organizations created within the filter's times are."""
+    after, before = chosen.created_after, chosen.created_before
+    return Span(
+        above=None if after is None else _id_at(milliseconds_of(after) - _SLACK_MILLISECONDS),
+        below=None if before is None else _id_at(milliseconds_of(before) + _SLACK_MILLISECONDS),
+    )
+
+
+def _id_at(milliseconds: int) -> str:
+    return f"{PREFIX}_{ulid(max(0, milliseconds), 0)}"
+
+
+def _leads(chosen: Filter) -> list[_Lead]:
+    """Return the indexes that cover a condition of the filter."""
+    leads = []
+    if chosen.stripe_customer_id is not None:
+        by_customer = "organizations WHERE environment_id = :environment_id AND stripe_customer_id = :customer"
+        leads.append(_Lead((by_customer,), "stripe_customer_id", "id"))
+    if chosen.domains:
+        by_domain = "organization_domains WHERE environment_id = :environment_id AND domain = :domain_"
+        ranges = tuple(f"{by_domain}{number}" for number in range(len(chosen.domains)))
+        leads.append(_Lead(ranges, "" if chosen.domain_state else "domains"))
+    return leads
+
+
+_HAS_KEY: dict[str, str] = {
+    "sqlite": "EXISTS (SELECT 1 FROM json_each(metadata) WHERE key = :key_{})",
+    "postgres": "jsonb_exists(metadata::jsonb, (:key_{})::text)",
+}
+_HAS_VALUE: dict[str, str] = {
+    "sqlite": "EXISTS (SELECT 1 FROM json_each(metadata) WHERE key = :key_{0} AND value IN :values_{0})",
+    "postgres": "metadata::jsonb ->> (:key_{0})::text IN :values_{0}",
+}
+_HAS_DOMAIN = (
+    "EXISTS (SELECT 1 FROM organization_domains AS named WHERE named.environment_id = :environment_id"
+    " AND named.organization_id = organizations.id"
+)
+
+
+def _conditions(tx: Transaction, chosen: Filter) -> dict[str, str]:
+    """Return each condition of the filter by its name, those that cost least first."""
+    found: dict[str, str] = {}
+    if chosen.created_after is not None:
+        found["created_after"] = "created_at >= :created_after"
+    if chosen.created_before is not None:
+        found["created_before"] = "created_at < :created_before"
+    if chosen.has_external_id is not None:
+        found["has_external_id"] = f"external_id IS {'NOT NULL' if chosen.has_external_id else 'NULL'}"
+    if chosen.stripe_customer_id is not None:
+        found["stripe_customer_id"] = "stripe_customer_id = :customer"
+    if chosen.text:
+        found["text"] = index.contains(tx)
+    for number, (key, values) in enumerate(chosen.metadata.items()):
+        found[f"metadata.{key}"] = (_HAS_VALUE if values else _HAS_KEY)[tx.engine].format(number)
+    if chosen.domains or chosen.domain_state:
+        in_state = " AND named.state = :domain_state" if chosen.domain_state else ""
+        named = " AND named.domain IN :domains" if chosen.domains else ""
+        found["domains"] = _HAS_DOMAIN + named + in_state + ")"
+    return found
+
+
+def _parameters(chosen: Filter) -> dict[str, object]:
+    """Return what the parameters of leads and conditions stand for."""
+    given: dict[str, object] = {
+        "created_after": chosen.created_after,
+        "created_before": chosen.created_before,
+        "customer": chosen.stripe_customer_id,
+        "text": chosen.text,
+        "domains": chosen.domains,
+        "domain_state": chosen.domain_state,
+    }
+    given |= {f"domain_{number}": domain for number, domain in enumerate(chosen.domains)}
+    for number, (key, values) in enumerate(chosen.metadata.items()):
+        given |= {f"key_{number}": key, f"values_{number}": values}
+        given |= {f"value_{number}_{place}": value for place, value in enumerate(values)}
+    return given
+
+
+def _used(sql: str, parameters: dict[str, object]) -> dict[str, object]:
+    """Return those of `parameters` that the query names."""
+    names = set(_PARAMETER.findall(sql))
+    return {name: value for name, value in parameters.items() if name in names}
