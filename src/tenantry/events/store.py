@@ -15,6 +15,14 @@ _SETTLED: dict[str, LiteralString] = {
 }
 
 
+# SQLite does not walk an index by a row value that holds the table's key, so it compares one by one:
+# the transaction is always the same there.
+_PAST: dict[str, LiteralString] = {
+    "sqlite": " AND transaction_id = :transaction_id AND position > :position",
+    "postgres": " AND (transaction_id, position) > (:transaction_id, :position)",
+}
+
+
 class EventFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which events a page holds: any of `names` (all when there are none), of the organization, within the times.
 
@@ -107,16 +115,15 @@ def select_page(
         if (value := getattr(chosen, name)) is not None:
             parameters[name] = value
     names: list[str | None] = [f"name_{index}" for index in range(len(chosen.names))]
-    ranges = [_range(name, _SETTLED[tx.engine], chosen) for name in names or [None]]
+    ranges = [_range(name, _PAST[tx.engine] + _SETTLED[tx.engine], chosen) for name in names or [None]]
     sql: Any = " UNION ALL ".join(ranges) + " ORDER BY transaction_id, position LIMIT :most"
     return [EventRow(row[0], row[1], Place(row[2], row[3])) for row in tx.all(sql, **parameters)]
 
 
-def _range(name: str | None, settled: str, chosen: EventFilter) -> str:
+def _range(name: str | None, served: str, chosen: EventFilter) -> str:
     sql = (
         "SELECT id, wire, transaction_id, position FROM (SELECT id, wire, transaction_id, position FROM events"
-        " WHERE environment_id = :environment_id"
-        " AND (transaction_id, position) > (:transaction_id, :position)" + settled
+        " WHERE environment_id = :environment_id" + served
     )
     if name is not None:
         sql += f" AND event = :{name}"
@@ -142,8 +149,7 @@ def select_happened(tx: Transaction, environment_id: str, after: Place, most: in
     """Return what happened past `after`, in order: the first `most` events that can be served."""
     sql: LiteralString = (
         "SELECT event, organization_id, created_at, transaction_id, position FROM events"
-        " WHERE environment_id = :environment_id AND (transaction_id, position) > (:transaction_id, :position)"
-        + _SETTLED[tx.engine]
+        " WHERE environment_id = :environment_id" + _PAST[tx.engine] + _SETTLED[tx.engine]
     )
     rows = tx.all(
         sql + " ORDER BY transaction_id, position LIMIT :most",
@@ -181,7 +187,8 @@ def select_settled(
     """Return the first `most` events past a place that can be served, in order."""
     sql: LiteralString = (
         "SELECT transaction_id, position, id, event FROM events WHERE environment_id = :environment_id"
-        " AND (transaction_id, position) > (:transaction_id, :position)" + _SETTLED[tx.engine]
+        + _PAST[tx.engine]
+        + _SETTLED[tx.engine]
     )
     rows = tx.all(
         sql + " ORDER BY transaction_id, position LIMIT :most",
