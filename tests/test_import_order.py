@@ -19,7 +19,7 @@ CORE_ORDER = [
 ]
 SOURCE = ROOT / "src" / "tenantry"
 FILES = sorted(SOURCE.rglob("*.py"))
-SHARED = {"service", "wire"}
+SHARED = {"service", "wire", "imports"}
 
 
 def parts_of(path: Path) -> list[str]:

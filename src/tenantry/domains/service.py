@@ -27,9 +27,9 @@ from tenantry.events.wire import EventName
 MOST_DOMAINS = 200
 """Of one organization: as many as a body with both lists of domains can name."""
 
-_TOKEN_LENGTH = 25
+TOKEN_LENGTH = 25
 _PREFIX_TAIL = 6
-_CONSUMER = "must not be a consumer mail domain such as gmail.com, where anyone can have an address"
+CONSUMER = "must not be a consumer mail domain such as gmail.com, where anyone can have an address"
 _MOST_OWNERS = 100
 
 Claim = Literal["pending", "verified", "legacy_verified"]
@@ -108,7 +108,7 @@ def create(
     if store.count_of_organization(tx, caller.environment_id, body.organization_id) >= MOST_DOMAINS:
         raise TooManyDomains
     made = _new(tx, caller, body.organization_id, name, "pending")
-    store.insert(tx, caller.environment_id, made, _first_progress(tx, made))
+    store.insert(tx, caller.environment_id, made, first_progress(tx, made))
     refresh(tx, caller.environment_id, body.organization_id)
     events.record(tx, caller, EventName.ORGANIZATION_DOMAIN_CREATED, made.organization_id, made)
     return made
@@ -147,7 +147,7 @@ def verify(tx: Transaction, caller: Caller, domain_id: str, refresh: Refresh) ->
         store.update_due(tx, caller.environment_id, domain_id, tx.milliseconds)
         return row.domain
     restarted = _restarted(tx, caller, row.domain)
-    store.update(tx, DomainRow(caller.environment_id, restarted, _first_progress(tx, restarted)))
+    store.update(tx, DomainRow(caller.environment_id, restarted, first_progress(tx, restarted)))
     refresh(tx, caller.environment_id, restarted.organization_id)
     previous = {"state": row.domain.state, "updated_at": row.domain.updated_at}
     events.record(
@@ -163,7 +163,7 @@ def _restarted(tx: Transaction, caller: Caller, domain: OrganizationDomain) -> O
         state="pending",
         verification_strategy="dns",
         verification_prefix=domain.verification_prefix or verification_prefix(caller.slug, domain.id),
-        verification_token=domain.verification_token or tx.new_token(_TOKEN_LENGTH),
+        verification_token=domain.verification_token or tx.new_token(TOKEN_LENGTH),
         updated_at=later(tx.now, domain.updated_at),
     )
 
@@ -228,8 +228,8 @@ def filter_form(text: str) -> str:
 
 def check_allowed(rules: DomainRules, domain: str, field: str = "domain") -> None:
     """Raise ValidationFailed, which names `field`, when no organization may newly have `domain`, a normal form."""
-    if _is_refused(rules, domain):
-        raise ValidationFailed([FieldError(field, f"{field} {_CONSUMER}")])
+    if is_refused(rules, domain):
+        raise ValidationFailed([FieldError(field, f"{field} {CONSUMER}")])
 
 
 def check_all_allowed(
@@ -244,19 +244,20 @@ def check_all_allowed(
     """
     kept = {domain.domain for domain in current}
     errors = [
-        FieldError(f"domains.{index}", f"each value in domains {_CONSUMER}")
+        FieldError(f"domains.{index}", f"each value in domains {CONSUMER}")
         for index, name in enumerate(domains or ())
-        if name not in kept and _is_refused(rules, name)
+        if name not in kept and is_refused(rules, name)
     ]
     for index, entry in enumerate(domain_data or ()):
-        if entry.domain not in kept and _is_refused(rules, entry.domain):
+        if entry.domain not in kept and is_refused(rules, entry.domain):
             field = f"domain_data.{index}.domain"
-            errors.append(FieldError(field, f"{field} {_CONSUMER}"))
+            errors.append(FieldError(field, f"{field} {CONSUMER}"))
     if errors:
         raise ValidationFailed(errors)
 
 
-def _is_refused(rules: DomainRules, domain: str) -> bool:
+def is_refused(rules: DomainRules, domain: str) -> bool:
+    """Return whether no organization may newly have `domain`, a normal form."""
     return rules.refuse_consumer_domains and is_consumer_domain(domain)
 
 
@@ -278,7 +279,7 @@ def replace(
     _check_unique(tx, caller, organization_id, list(new))
     created = [_new(tx, caller, organization_id, name, claim) for name, claim in new.items()]
     verified = [
-        _verified_manually(tx, domain)
+        verified_manually(tx, domain)
         for domain in current
         if wanted.get(domain.domain) == "verified" and domain.state != "verified"
     ]
@@ -286,10 +287,10 @@ def replace(
     for domain in deleted:
         _delete(tx, caller.environment_id, domain)
     for domain in created:
-        store.insert(tx, caller.environment_id, domain, _first_progress(tx, domain))
+        store.insert(tx, caller.environment_id, domain, first_progress(tx, domain))
     for domain in verified:
         contests.withdraw(tx, caller.environment_id, domain.id)
-        store.update(tx, DomainRow(caller.environment_id, domain, _first_progress(tx, domain)))
+        store.update(tx, DomainRow(caller.environment_id, domain, first_progress(tx, domain)))
     now = {domain.id: domain for domain in (*current, *verified, *created) if domain.domain in wanted}
     return DomainChanges([now[domain_id] for domain_id in sorted(now)], created, verified, deleted)
 
@@ -319,11 +320,11 @@ def _new(tx: Transaction, caller: Caller, organization_id: str, name: str, claim
         plain,
         verification_strategy="dns",
         verification_prefix=verification_prefix(caller.slug, domain_id),
-        verification_token=tx.new_token(_TOKEN_LENGTH),
+        verification_token=tx.new_token(TOKEN_LENGTH),
     )
 
 
-def _first_progress(tx: Transaction, domain: OrganizationDomain) -> Progress:
+def first_progress(tx: Transaction, domain: OrganizationDomain) -> Progress:
     """Return how the checks of a domain stand that has just come to its state."""
     if domain.state == "pending":
         return Progress(due_at=tx.milliseconds, started_at=tx.milliseconds)
@@ -335,7 +336,8 @@ def verification_prefix(slug: str, domain_id: str) -> str:
     return f"{slug}-domain-verification-{domain_id[-_PREFIX_TAIL:].lower()}"
 
 
-def _verified_manually(tx: Transaction, domain: OrganizationDomain) -> OrganizationDomain:
+def verified_manually(tx: Transaction, domain: OrganizationDomain) -> OrganizationDomain:
+    """Return a domain as it is when a caller says that it is verified."""
     return msgspec.structs.replace(
         domain,
         state="verified",

@@ -64,27 +64,41 @@ def _whole(row: Row) -> DomainRow:
     return DomainRow(row[0], _domain(row[1:10]), progress)
 
 
+_INSERT: LiteralString = (
+    "INSERT INTO organization_domains (environment_id, " + _COLUMNS + ", due_at, started_at, verified_at)"
+    " VALUES (:environment_id, :id, :organization_id, :domain, :state,"
+    " :verification_strategy, :verification_prefix, :verification_token, :created_at, :updated_at,"
+    " :due_at, :started_at, :verified_at)"
+)
+
+
 def insert(tx: Transaction, environment_id: str, domain: OrganizationDomain, progress: Progress) -> None:
     """Add one domain."""
-    tx.run(
-        "INSERT INTO organization_domains (environment_id, " + _COLUMNS + ", due_at, started_at, verified_at)"
-        " VALUES (:environment_id, :id, :organization_id, :domain, :state,"
-        " :verification_strategy, :verification_prefix, :verification_token, :created_at, :updated_at,"
-        " :due_at, :started_at, :verified_at)",
-        environment_id=environment_id,
-        id=domain.id,
-        organization_id=domain.organization_id,
-        domain=domain.domain,
-        state=domain.state,
-        verification_strategy=domain.verification_strategy or None,
-        verification_prefix=domain.verification_prefix or None,
-        verification_token=domain.verification_token or None,
-        created_at=domain.created_at,
-        updated_at=domain.updated_at,
-        due_at=progress.due_at,
-        started_at=progress.started_at,
-        verified_at=progress.verified_at,
-    )
+    tx.run(_INSERT, **_new_row(DomainRow(environment_id, domain, progress)))
+
+
+def insert_all(tx: Transaction, rows: list[DomainRow]) -> None:
+    """Add domains."""
+    tx.run_all(_INSERT, [_new_row(row) for row in rows])
+
+
+def _new_row(row: DomainRow) -> dict[str, object]:
+    domain, progress = row.domain, row.progress
+    return {
+        "environment_id": row.environment_id,
+        "id": domain.id,
+        "organization_id": domain.organization_id,
+        "domain": domain.domain,
+        "state": domain.state,
+        "verification_strategy": domain.verification_strategy or None,
+        "verification_prefix": domain.verification_prefix or None,
+        "verification_token": domain.verification_token or None,
+        "created_at": domain.created_at,
+        "updated_at": domain.updated_at,
+        "due_at": progress.due_at,
+        "started_at": progress.started_at,
+        "verified_at": progress.verified_at,
+    }
 
 
 def update(tx: Transaction, row: DomainRow) -> None:
@@ -170,6 +184,28 @@ def select_taken(tx: Transaction, environment_id: str, organization_id: str, dom
         domains=domains,
     )
     return row[0] if row else None
+
+
+def select_holders_by_id(tx: Transaction, environment_id: str, domain_ids: list[str]) -> dict[str, str]:
+    """Return the organization of each of the domains (at least one) that is there, by the domain's id."""
+    rows = tx.all(
+        "SELECT id, organization_id FROM organization_domains"
+        " WHERE environment_id = :environment_id AND id IN :ids",
+        environment_id=environment_id,
+        ids=domain_ids,
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def select_holders_by_name(tx: Transaction, environment_id: str, domains: list[str]) -> dict[str, str]:
+    """Return an organization that has the domain, for each of `domains` (at least one) that one has."""
+    rows = tx.all(
+        "SELECT domain, organization_id FROM organization_domains"
+        " WHERE environment_id = :environment_id AND domain IN :domains",
+        environment_id=environment_id,
+        domains=domains,
+    )
+    return {row[0]: row[1] for row in rows}
 
 
 def select_owners(tx: Transaction, environment_id: str, domain: str, most: int) -> list[DomainRow]:

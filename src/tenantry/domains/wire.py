@@ -7,7 +7,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from tenantry.core.caller import DomainPolicy
 from tenantry.core.page import AFTER, BEFORE, Cursor, ListMetadata, PageQuery
-from tenantry.core.parsing import ParsedText
+from tenantry.core.parsing import Moment, ParsedText
 from tenantry.domains.doctor import Verdict
 from tenantry.domains.names import normal_form
 from tenantry.domains.questions import Question
@@ -45,6 +45,29 @@ class OrganizationDomain(
     verification_token: str | UnsetType = UNSET
     created_at: str
     updated_at: str
+
+
+class OrganizationDomainCursor(Cursor):
+    """The id of a domain."""
+
+    __slots__ = ()
+    prefix = PREFIX
+
+
+class DomainRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A domain as another directory has it; what is absent is as for a new one.
+
+    `domain` is checked when it is taken in, so that one that cannot come leaves its organization whole.
+    """
+
+    domain: str
+    id: OrganizationDomainCursor | UnsetType = UNSET
+    state: DomainState = "pending"
+    verification_strategy: VerificationStrategy | UnsetType | None = UNSET
+    verification_prefix: str | UnsetType | None = UNSET
+    verification_token: str | UnsetType | None = UNSET
+    created_at: Moment | UnsetType = UNSET
+    updated_at: Moment | UnsetType = UNSET
 
 
 class DomainData(msgspec.Struct, frozen=True):

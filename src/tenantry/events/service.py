@@ -14,7 +14,7 @@ from tenantry.core.ids import time_of, ulid
 from tenantry.events import store
 from tenantry.events.names import known_names
 from tenantry.events.positions import START, Place, is_position, place_of, text_of
-from tenantry.events.store import EventFilter, EventRow
+from tenantry.events.store import EventFilter, EventRow, NewEvent
 from tenantry.events.wire import (
     PREFIX,
     Actor,
@@ -44,6 +44,18 @@ class EventNamesMissing(ApiError):
     message = "One or more event names (e.g. dsync.user.created) must be provided using the events parameter."
 
 
+class Change(msgspec.Struct, frozen=True):
+    """What happened to an organization; `data` is the object in full.
+
+    `previous` holds the old values of the attributes that an update changed.
+    """
+
+    event: EventName
+    organization_id: str
+    data: msgspec.Struct | msgspec.Raw
+    previous: dict[str, Any] | None = None
+
+
 def record(
     tx: Transaction,
     caller: Caller,
@@ -57,18 +69,37 @@ def record(
 
     `previous` holds the old values of the attributes that an update changed.
     """
-    event_id = tx.new_id(PREFIX)
+    store.insert(tx, _of_caller(tx, caller, Change(event, organization_id, data, previous)))
+
+
+def record_all(tx: Transaction, caller: Caller, changes: list[Change]) -> None:
+    """Record many changes, in this order, as `record` does each."""
+    store.insert_all(tx, [_of_caller(tx, caller, change) for change in changes])
+
+
+def _of_caller(tx: Transaction, caller: Caller, change: Change) -> NewEvent:
     actor = Actor(id=caller.key_id, source="api", name=caller.key_name)
-    context = Context(actor=actor, previous_attributes=previous)
-    wire = _encode(Event(id=event_id, event=event.value, data=data, created_at=tx.now, context=context))
-    store.insert(
-        tx,
-        environment_id=caller.environment_id,
-        event_id=event_id,
+    context = Context(actor=actor, previous_attributes=change.previous)
+    return _new(tx, caller.environment_id, context, change.event, change.organization_id, change.data)
+
+
+def _new(
+    tx: Transaction,
+    environment_id: str,
+    context: Context,
+    event: EventName,
+    organization_id: str | None,
+    data: msgspec.Struct | msgspec.Raw,
+) -> NewEvent:
+    event_id = tx.new_id(PREFIX)
+    wire = Event(id=event_id, event=event.value, data=data, created_at=tx.now, context=context)
+    return NewEvent(
+        environment_id=environment_id,
+        id=event_id,
         event=event.value,
         organization_id=organization_id,
         created_at=tx.now,
-        wire=wire,
+        wire=_encode(wire),
     )
 
 
@@ -196,18 +227,8 @@ def record_by_system(
     organization_id: str | None = None,
 ) -> None:
     """Record what Tenantry did by itself, in its background work; `data` is the object in full."""
-    event_id = tx.new_id("event")
     context = Context(actor=Actor(id="tenantry", source="system", name=None))
-    wire = _encode(Event(id=event_id, event=event.value, data=data, created_at=tx.now, context=context))
-    store.insert(
-        tx,
-        environment_id=environment_id,
-        event_id=event_id,
-        event=event.value,
-        organization_id=organization_id,
-        created_at=tx.now,
-        wire=wire,
-    )
+    store.insert(tx, _new(tx, environment_id, context, event, organization_id, data))
 
 
 def settled(

@@ -52,27 +52,31 @@ class Happened(msgspec.Struct, frozen=True):
     place: Place
 
 
-def insert(
-    tx: Transaction,
-    *,
-    environment_id: str,
-    event_id: str,
-    event: str,
-    organization_id: str | None,
-    created_at: str,
-    wire: bytes,
-) -> None:
+class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """One event to add. `wire` is the whole event as JSON."""
+
+    environment_id: str
+    id: str
+    event: str
+    organization_id: str | None
+    created_at: str
+    wire: bytes
+
+
+_INSERT: LiteralString = (
+    "INSERT INTO events (environment_id, id, event, organization_id, created_at, wire)"
+    " VALUES (:environment_id, :id, :event, :organization_id, :created_at, :wire)"
+)
+
+
+def insert(tx: Transaction, event: NewEvent) -> None:
     """Add one event; its place follows those of all events that were served before."""
-    tx.run(
-        "INSERT INTO events (environment_id, id, event, organization_id, created_at, wire)"
-        " VALUES (:environment_id, :id, :event, :organization_id, :created_at, :wire)",
-        environment_id=environment_id,
-        id=event_id,
-        event=event,
-        organization_id=organization_id,
-        created_at=created_at,
-        wire=wire,
-    )
+    tx.run(_INSERT, **msgspec.structs.asdict(event))
+
+
+def insert_all(tx: Transaction, new: list[NewEvent]) -> None:
+    """Add events, in this order."""
+    tx.run_all(_INSERT, [msgspec.structs.asdict(event) for event in new])
 
 
 def select_place(tx: Transaction, environment_id: str, event_id: str) -> Place | None:

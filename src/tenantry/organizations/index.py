@@ -81,6 +81,18 @@ def insert(tx: Transaction) -> None:
         _index_waiting(tx)
 
 
+def insert_all(tx: Transaction, environment_id: str, organization_ids: list[str]) -> None:
+    """Have the organizations that were just inserted found. PostgreSQL keeps its index by itself."""
+    if tx.engine == "sqlite":
+        tx.run(
+            "INSERT INTO organizations_to_index (place) SELECT place FROM organizations"
+            " WHERE environment_id = :environment_id AND id IN :ids",
+            environment_id=environment_id,
+            ids=organization_ids,
+        )
+        _index_waiting(tx)
+
+
 def rename(tx: Transaction, environment_id: str, organization_id: str, folded_name: str) -> None:
     """Have an organization found by `folded_name`, which is about to be written."""
     if tx.engine == "sqlite":

@@ -89,7 +89,7 @@ def create(
     changes = domain_service.replace(tx, caller, organization.id, [], wanted or {})
     organization = msgspec.structs.replace(organization, domains=changes.domains)
     wire = _encode(organization)
-    store.insert(tx, caller.environment_id, _row(organization, wire))
+    store.insert(tx, caller.environment_id, row_of(organization, wire))
     events.record(tx, caller, EventName.ORGANIZATION_CREATED, organization.id, msgspec.Raw(wire))
     domain_service.record(tx, caller, changes)
     return msgspec.Raw(wire)
@@ -191,12 +191,12 @@ def update(
         changes = domain_service.replace(tx, caller, organization_id, before.domains, wanted)
         domain_service.record(tx, caller, changes)
         after = msgspec.structs.replace(after, domains=changes.domains)
-    previous = _previous_attributes(before, after)
+    previous = previous_attributes(before, after)
     if not previous:
         return msgspec.Raw(_encode(before))
     after = msgspec.structs.replace(after, updated_at=later(tx.now, before.updated_at))
     wire = _encode(after)
-    store.update(tx, caller.environment_id, _row(after, wire))
+    store.update(tx, caller.environment_id, row_of(after, wire))
     events.record(tx, caller, EventName.ORGANIZATION_UPDATED, after.id, msgspec.Raw(wire), previous=previous)
     return msgspec.Raw(wire)
 
@@ -258,7 +258,7 @@ def _check_unique(
             raise StripeCustomerIdAlreadyUsed(customer_id, holder)
 
 
-def _previous_attributes(before: Organization, after: Organization) -> dict[str, Any]:
+def previous_attributes(before: msgspec.Struct, after: msgspec.Struct) -> dict[str, Any]:
     """Return the old value of each attribute that differs; None where there was none."""
     previous = {}
     for name in before.__struct_fields__:
@@ -268,7 +268,8 @@ def _previous_attributes(before: Organization, after: Organization) -> dict[str,
     return previous
 
 
-def _row(organization: Organization, wire: bytes) -> OrganizationRow:
+def row_of(organization: Organization, wire: bytes) -> OrganizationRow:
+    """Return the row of an organization whose JSON is `wire`."""
     return OrganizationRow(
         id=organization.id,
         name=organization.name,

@@ -37,16 +37,31 @@ _PLACE: dict[str, tuple[LiteralString, LiteralString]] = {"sqlite": ("place, ", 
 
 def insert(tx: Transaction, environment_id: str, row: OrganizationRow) -> None:
     """Add one organization."""
+    tx.run(_insert(tx), **_new_row(environment_id, row))
+    index.insert(tx)
+
+
+def insert_all(tx: Transaction, environment_id: str, rows: list[OrganizationRow]) -> None:
+    """Add organizations (at least one)."""
+    tx.run_all(_insert(tx), [_new_row(environment_id, row) for row in rows])
+    index.insert_all(tx, environment_id, [row.id for row in rows])
+
+
+def _insert(tx: Transaction) -> LiteralString:
     column, value = _PLACE[tx.engine]
-    tx.run(
+    return (
         "INSERT INTO organizations (" + column + "environment_id, " + _COLUMNS + ")"
         " VALUES (" + value + ":environment_id, :id, :name, :folded_name, :allow_profiles_outside_organization,"
-        " :external_id, :stripe_customer_id, :metadata, :created_at, :updated_at, :wire)",
-        environment_id=environment_id,
-        place=index.place_of(row.id),
-        **msgspec.structs.asdict(row),
+        " :external_id, :stripe_customer_id, :metadata, :created_at, :updated_at, :wire)"
     )
-    index.insert(tx)
+
+
+def _new_row(environment_id: str, row: OrganizationRow) -> dict[str, object]:
+    return {
+        "environment_id": environment_id,
+        "place": index.place_of(row.id),
+        **msgspec.structs.asdict(row),
+    }
 
 
 def update(tx: Transaction, environment_id: str, row: OrganizationRow) -> None:
@@ -132,6 +147,30 @@ def select_id_by_stripe_customer_id(tx: Transaction, environment_id: str, stripe
         stripe_customer_id=stripe_customer_id,
     )
     return row[0] if row else None
+
+
+def select_ids_by_external_id(tx: Transaction, environment_id: str, external_ids: list[str]) -> dict[str, str]:
+    """Return the id of the organization with each of the external ids (at least one) that one has."""
+    rows = tx.all(
+        "SELECT external_id, id FROM organizations"
+        " WHERE environment_id = :environment_id AND external_id IN :external_ids",
+        environment_id=environment_id,
+        external_ids=external_ids,
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def select_ids_by_stripe_customer_id(
+    tx: Transaction, environment_id: str, customer_ids: list[str]
+) -> dict[str, str]:
+    """Return the id of the organization with each of the Stripe customers (at least one) that one has."""
+    rows = tx.all(
+        "SELECT stripe_customer_id, id FROM organizations"
+        " WHERE environment_id = :environment_id AND stripe_customer_id IN :customer_ids",
+        environment_id=environment_id,
+        customer_ids=customer_ids,
+    )
+    return {row[0]: row[1] for row in rows}
 
 
 def select_page(tx: Transaction, environment_id: str, limits: Bounds) -> list[tuple[str, msgspec.Raw]]:

@@ -7,7 +7,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from tenantry.core.page import AFTER, BEFORE, Cursor, ListMetadata, PageQuery
 from tenantry.core.parsing import Moment
-from tenantry.domains.wire import DomainData, DomainName, DomainState, OrganizationDomain
+from tenantry.domains.wire import DomainData, DomainName, DomainRecord, DomainState, OrganizationDomain
 from tenantry.organizations.metadata import LONGEST_KEY, LONGEST_VALUE, MOST_KEYS
 
 PREFIX = "org"
@@ -85,6 +85,20 @@ class OrganizationCursor(Cursor):
 
     __slots__ = ()
     prefix = PREFIX
+
+
+class OrganizationRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """An organization as another directory has it; what is absent is not known there."""
+
+    name: Name | UnsetType = UNSET
+    id: OrganizationCursor | UnsetType = UNSET
+    allow_profiles_outside_organization: bool | UnsetType | None = UNSET
+    created_at: Moment | UnsetType = UNSET
+    updated_at: Moment | UnsetType = UNSET
+    domains: list[DomainRecord] | UnsetType = UNSET
+    stripe_customer_id: StripeCustomerId | UnsetType | None = UNSET
+    metadata: MetadataChange | UnsetType = UNSET
+    external_id: ExternalId | UnsetType | None = UNSET
 
 
 class ListOrganizations(PageQuery, kw_only=True, frozen=True):

@@ -59,6 +59,10 @@ class Transaction(ABC):
         """Run a statement that returns no rows; return how many rows it changed."""
 
     @abstractmethod
+    def run_all(self, sql: LiteralString, rows: list[dict[str, object]]) -> None:
+        """Run a statement once for each of `rows`, its parameters, without a list among them."""
+
+    @abstractmethod
     def has_table(self, name: str) -> bool:
         """Return whether the schema in use has a table of that name."""
 

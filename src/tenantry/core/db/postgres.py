@@ -63,6 +63,10 @@ class PostgresTransaction(Transaction):
     def run(self, sql: LiteralString, **parameters: object) -> int:
         return self._execute(sql, parameters).rowcount
 
+    def run_all(self, sql: LiteralString, rows: list[dict[str, object]]) -> None:
+        # psycopg sends them all before it reads the first answer: one round trip, not one each.
+        self._cursor.executemany(_as_query(_translate(sql)), rows)
+
     def has_table(self, name: str) -> bool:
         return self.one("SELECT 1 WHERE to_regclass(:name) IS NOT NULL", name=name) is not None
 

@@ -54,6 +54,9 @@ class SqliteTransaction(Transaction):
     def run(self, sql: LiteralString, **parameters: object) -> int:
         return self._execute(sql, parameters).rowcount
 
+    def run_all(self, sql: LiteralString, rows: list[dict[str, object]]) -> None:
+        self._connection.executemany(sql, rows)
+
     def has_table(self, name: str) -> bool:
         return self.one("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = :name", name=name) is not None
 

@@ -1,0 +1,278 @@
+"""Taking in organizations as another directory has them: ids, times, domains and external ids are kept.
+
+Of two states of one organization the later counts, by `updated_at`: what was changed here since stays.
+"""
+
+from collections.abc import Iterator
+from typing import Literal
+
+import msgspec
+from msgspec import UNSET
+
+from tenantry.core.caller import Caller
+from tenantry.core.clock import later
+from tenantry.core.db import Transaction
+from tenantry.core.errors import ApiError, FieldError
+from tenantry.domains import imports as domain_imports
+from tenantry.domains.imports import Holders, Merged, Merging
+from tenantry.domains.service import DomainRules
+from tenantry.events import service as events
+from tenantry.events.service import Change
+from tenantry.events.wire import EventName
+from tenantry.organizations import store
+from tenantry.organizations.metadata import InvalidMetadata, merge
+from tenantry.organizations.service import (
+    ExternalIdAlreadyUsed,
+    StripeCustomerIdAlreadyUsed,
+    previous_attributes,
+    row_of,
+)
+from tenantry.organizations.wire import PREFIX, Organization, OrganizationRecord
+
+Outcome = Literal["created", "updated", "unchanged", "kept", "refused"]
+"""What became of a record. `kept`: what is here was changed later, and stays."""
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Organization).decode
+
+
+class Given(msgspec.Struct, frozen=True):
+    """A record to take in. A whole one says all of its organization, so that what is absent is not there.
+
+    One that is not whole changes what it gives, as an update does.
+    """
+
+    record: OrganizationRecord
+    whole: bool = True
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """What became of a record; `problems` say why it, or a domain of it, could not come."""
+
+    outcome: Outcome
+    organization_id: str | None
+    problems: list[FieldError]
+
+
+class _Refused(Exception):
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(reason)
+        self.problem = FieldError(field, reason)
+
+
+class _Known(msgspec.Struct, frozen=True):
+    """What the environment has of what the records name; kept up to date as they are planned."""
+
+    organizations: dict[str, Organization]
+    by_external_id: dict[str, str]
+    by_customer_id: dict[str, str]
+    domains: Holders
+
+
+class _Plan(msgspec.Struct, frozen=True):
+    """What a record comes to: `before` and `after`, which are the same where nothing changes."""
+
+    before: Organization | None
+    after: Organization
+    domains: Merged
+    problems: list[FieldError]
+    kept: bool = False
+
+    @property
+    def outcome(self) -> Outcome:
+        if self.before is None:
+            return "created"
+        if self.before == self.after:
+            return "unchanged"
+        return "kept" if self.kept else "updated"
+
+
+def take_in(
+    tx: Transaction, caller: Caller, given: list[Given], rules: DomainRules, *, dry_run: bool = False
+) -> list[Taken]:
+    """Create or update an organization for each record; return what became of each, in order.
+
+    No two records may have the same `id` or, where that is not given, `external_id`. One that cannot come is
+    refused and changes nothing; the others come all the same. With `dry_run` nothing is written.
+    """
+    known = _look_up(tx, caller, [each.record for each in given])
+    plans: list[_Plan] = []
+    taken: list[Taken] = []
+    for each in given:
+        try:
+            plan = _plan(tx, caller, known, each, rules)
+        except _Refused as refused:
+            identity = None if each.record.id is UNSET else str(each.record.id)
+            taken.append(Taken("refused", identity, [refused.problem]))
+            continue
+        taken.append(Taken(plan.outcome, plan.after.id, plan.problems))
+        if plan.outcome in {"created", "updated"}:
+            _note(known, plan)
+            plans.append(plan)
+    if plans and not dry_run:
+        _write(tx, caller, plans)
+    return taken
+
+
+def _look_up(tx: Transaction, caller: Caller, records: list[OrganizationRecord]) -> _Known:
+    environment_id = caller.environment_id
+    external_ids = sorted({each.external_id for each in records if each.external_id})
+    by_external_id = store.select_ids_by_external_id(tx, environment_id, external_ids) if external_ids else {}
+    customer_ids = sorted({each.stripe_customer_id for each in records if each.stripe_customer_id})
+    by_customer_id = (
+        store.select_ids_by_stripe_customer_id(tx, environment_id, customer_ids) if customer_ids else {}
+    )
+    ids = {str(each.id) for each in records if each.id is not UNSET} | set(by_external_id.values())
+    wires = store.select_wires_by_id(tx, environment_id, sorted(ids)) if ids else {}
+    domains = [domain for each in records if each.domains is not UNSET for domain in each.domains]
+    return _Known(
+        {identity: _decode(wire) for identity, wire in wires.items()},
+        by_external_id,
+        by_customer_id,
+        domain_imports.holders(tx, caller, domains),
+    )
+
+
+def _plan(tx: Transaction, caller: Caller, known: _Known, given: Given, rules: DomainRules) -> _Plan:
+    """Return what a record comes to. Raises _Refused."""
+    record = given.record
+    before = _find(known, record)
+    fields = _fields(tx, before, given)
+    _check_unique(known, fields)
+    current = [] if before is None else before.domains
+    merged, problems = Merged(current, [], [], []), list[FieldError]()
+    if record.domains is not UNSET:
+        as_of = None if record.updated_at is UNSET else str(record.updated_at)
+        merging = Merging(fields.id, current, as_of, known.domains, rules)
+        merged, problems = domain_imports.merge(tx, caller, merging, record.domains)
+    after = msgspec.structs.replace(fields, domains=merged.domains)
+    if before is None:
+        return _Plan(None, after, merged, problems)
+    given_time = before.updated_at if record.updated_at is UNSET else str(record.updated_at)
+    kept = before.updated_at > given_time
+    if kept and after != before:
+        reason = f"updated_at is {given_time}; it was changed here later, at {before.updated_at}, and stays so"
+        return _Plan(before, after, merged, [FieldError("updated_at", reason)], kept=True)
+    return _Plan(before, _timed(tx, before, after, record), merged, problems)
+
+
+def _find(known: _Known, record: OrganizationRecord) -> Organization | None:
+    """Return the organization that a record is about, if it is here. Raises _Refused."""
+    if record.id is not UNSET:
+        return known.organizations.get(record.id)
+    if not record.external_id:
+        raise _Refused("id", "id or external_id should not be empty: by one of them it is found again")
+    holder = known.by_external_id.get(record.external_id)
+    return None if holder is None else known.organizations[holder]
+
+
+def _fields(tx: Transaction, before: Organization | None, given: Given) -> Organization:
+    """Return the organization as the record has it, its domains and time of update as they are here."""
+    record = given.record
+    if before is None:
+        before = _empty(tx, record)
+    customer_id = record.stripe_customer_id
+    if customer_id is UNSET:
+        customer_id = UNSET if given.whole else before.stripe_customer_id
+    outside = record.allow_profiles_outside_organization
+    return msgspec.structs.replace(
+        before,
+        name=before.name if record.name is UNSET else record.name,
+        allow_profiles_outside_organization=(
+            outside if isinstance(outside, bool) else before.allow_profiles_outside_organization
+        ),
+        stripe_customer_id=customer_id or UNSET,
+        metadata=_metadata(before, given),
+        external_id=before.external_id if record.external_id is UNSET else record.external_id or None,
+    )
+
+
+def _empty(tx: Transaction, record: OrganizationRecord) -> Organization:
+    if record.name is UNSET:
+        raise _Refused("name", "name should not be empty")
+    return Organization(
+        id=tx.new_id(PREFIX) if record.id is UNSET else str(record.id),
+        name=record.name,
+        allow_profiles_outside_organization=False,
+        created_at=tx.now if record.created_at is UNSET else str(record.created_at),
+        updated_at=tx.now if record.updated_at is UNSET else str(record.updated_at),
+        domains=[],
+        metadata={},
+        external_id=None,
+    )
+
+
+def _metadata(before: Organization, given: Given) -> dict[str, str]:
+    change = given.record.metadata
+    if change is UNSET:
+        return before.metadata
+    try:
+        return merge({} if given.whole else before.metadata, change)
+    except InvalidMetadata as error:
+        raise _Refused("metadata", str(error)) from error
+
+
+def _check_unique(known: _Known, after: Organization) -> None:
+    """Raise _Refused when another organization has the external id or the Stripe customer of `after`."""
+    error: ApiError
+    if after.external_id is not None:
+        holder = known.by_external_id.get(after.external_id, after.id)
+        if holder != after.id:
+            error = ExternalIdAlreadyUsed(after.external_id, holder)
+            raise _Refused("external_id", str(error))
+    if after.stripe_customer_id is not UNSET:
+        holder = known.by_customer_id.get(after.stripe_customer_id, after.id)
+        if holder != after.id:
+            error = StripeCustomerIdAlreadyUsed(after.stripe_customer_id, holder)
+            raise _Refused("stripe_customer_id", str(error))
+
+
+def _timed(tx: Transaction, before: Organization, after: Organization, record: OrganizationRecord) -> Organization:
+    """Return `after` with its time of update: the record's, or now where what it gives differs at the same time.
+
+    Checks of a domain change the domain alone, so a record that differs in no more leaves the time.
+    """
+    if record.updated_at is not UNSET and record.updated_at > before.updated_at:
+        return msgspec.structs.replace(after, updated_at=str(record.updated_at))
+    with_domains = msgspec.structs.replace(before, domains=after.domains)
+    if after == before or (record.updated_at is not UNSET and after == with_domains):
+        return after
+    return msgspec.structs.replace(after, updated_at=later(tx.now, before.updated_at))
+
+
+def _note(known: _Known, plan: _Plan) -> None:
+    """Have the records that follow see what this one comes to."""
+    before, after = plan.before, plan.after
+    if before is not None and before.external_id is not None:
+        known.by_external_id.pop(before.external_id, None)
+    if before is not None and before.stripe_customer_id is not UNSET:
+        known.by_customer_id.pop(before.stripe_customer_id, None)
+    if after.external_id is not None:
+        known.by_external_id[after.external_id] = after.id
+    if after.stripe_customer_id is not UNSET:
+        known.by_customer_id[after.stripe_customer_id] = after.id
+    known.organizations[after.id] = after
+    domain_imports.take(known.domains, plan.domains)
+
+
+def _write(tx: Transaction, caller: Caller, plans: list[_Plan]) -> None:
+    rows = [(plan, row_of(plan.after, _encode(plan.after))) for plan in plans]
+    for plan, row in rows:
+        if plan.before is not None:
+            store.update(tx, caller.environment_id, row)
+    new = [row for plan, row in rows if plan.before is None]
+    if new:
+        store.insert_all(tx, caller.environment_id, new)
+    domain_imports.write(tx, caller, [plan.domains for plan in plans])
+    events.record_all(tx, caller, [change for plan, row in rows for change in _changes(plan, row.wire)])
+
+
+def _changes(plan: _Plan, wire: bytes) -> Iterator[Change]:
+    """Yield the events of a plan, in the order in which a create or an update makes them."""
+    before, after = plan.before, plan.after
+    if before is None:
+        yield Change(EventName.ORGANIZATION_CREATED, after.id, msgspec.Raw(wire))
+    yield from domain_imports.changes(plan.domains)
+    if before is not None and before.updated_at != after.updated_at:
+        previous = previous_attributes(before, after)
+        yield Change(EventName.ORGANIZATION_UPDATED, after.id, msgspec.Raw(wire), previous)

@@ -1,0 +1,251 @@
+"""Taking in whole organizations, as another directory has them."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from registry import Registry
+from support import events_of
+from tenantry.core.clock import timestamp
+from tenantry.core.db import Database
+from tenantry.core.validation import convert
+from tenantry.domains.service import DEFAULT_RULES
+from tenantry.organizations import service
+from tenantry.organizations.imports import Given, Taken, take_in
+from tenantry.organizations.wire import ListOrganizations, OrganizationRecord, UpdateOrganization
+
+Json = dict[str, Any]
+EVERYTHING = ListOrganizations(limit=100)
+EARLIER, LATER = "2025-01-01T00:00:00.000Z", "2025-06-01T00:00:00.000Z"
+
+
+def org_id(number: int) -> str:
+    return f"org_01JG{number:022d}"
+
+
+def domain_id(number: int) -> str:
+    return f"org_domain_01JG{number:022d}"
+
+
+def whole(number: int = 1, **fields: Any) -> Json:
+    """Return an organization as the wire has it."""
+    return {
+        "object": "organization",
+        "id": org_id(number),
+        "name": f"Acme {number}",
+        "allow_profiles_outside_organization": False,
+        "created_at": EARLIER,
+        "updated_at": EARLIER,
+        "domains": [],
+        "metadata": {},
+        "external_id": None,
+    } | fields
+
+
+def domain(number: int = 1, name: str = "acme.com", **fields: Any) -> Json:
+    """Return a domain, one that the DNS has verified, as the wire has it."""
+    return {
+        "object": "organization_domain",
+        "id": domain_id(number),
+        "organization_id": org_id(1),
+        "domain": name,
+        "state": "verified",
+        "verification_strategy": "dns",
+        "verification_prefix": "app-domain-verification-000001",
+        "verification_token": "m5Oztg3jdK4NJLgs8uIlIprMw",
+        "created_at": EARLIER,
+        "updated_at": EARLIER,
+    } | fields
+
+
+class Target:
+    """An environment that takes organizations in."""
+
+    def __init__(self, database: Database, registry: Registry) -> None:
+        self.database = database
+        self.registry = registry
+
+    def take(self, *objects: Json, as_whole: bool = True, dry_run: bool = False) -> list[Taken]:
+        given = [Given(convert(each, OrganizationRecord, strict=True), as_whole) for each in objects]
+        return self.database.write(
+            lambda tx: take_in(tx, self.registry.caller, given, DEFAULT_RULES, dry_run=dry_run)
+        )
+
+    def outcomes(self, *objects: Json, as_whole: bool = True) -> list[str]:
+        return [taken.outcome for taken in self.take(*objects, as_whole=as_whole)]
+
+    def shown(self, query: ListOrganizations = EVERYTHING) -> list[Json]:
+        page = self.database.read(lambda tx: service.list_page(tx, self.registry.caller, query))
+        return [msgspec.json.decode(each) for each in reversed(page.data)]
+
+    def events(self) -> list[str]:
+        return [str(each["event"]) for each in events_of(self.database, self.registry.caller.environment_id)]
+
+
+@pytest.fixture
+def target(database: Database, now: list[int]) -> Target:
+    return Target(database, Registry(database, now))
+
+
+@pytest.fixture
+def unique(database: Database, now: list[int]) -> Target:
+    return Target(database, Registry(database, now, policy="unique"))
+
+
+def test_everything_of_an_organization_is_kept(target: Target) -> None:
+    """Ids, times, metadata, external ids, and domains with their records are as they were."""
+    given = whole(external_id="crm-1", stripe_customer_id="cus_1", metadata={"tier": "gold"}, domains=[domain()])
+    assert target.take(given) == [Taken("created", org_id(1), [])]
+    assert target.shown() == [given]
+    assert target.events() == ["organization.created", "organization_domain.created"]
+
+
+def test_what_is_taken_in_is_found_by_everything_that_finds(target: Target) -> None:
+    target.take(whole(name="Kestrel Foods", external_id="crm-1", domains=[domain()]), whole(2))
+    for query in (ListOrganizations(search="strel"), ListOrganizations(domains=["acme.com"])):
+        assert [each["id"] for each in target.shown(query)] == [org_id(1)]
+    found = target.database.read(lambda tx: service.get_by_external_id(tx, target.registry.caller, "crm-1"))
+    assert msgspec.json.decode(found)["id"] == org_id(1)
+
+
+def test_taking_the_same_in_again_changes_nothing(target: Target) -> None:
+    given = [whole(), whole(2, domains=[domain(), domain(2, "acme.io", state="pending")])]
+    target.take(*given)
+    events = target.events()
+    assert target.outcomes(*given) == ["unchanged", "unchanged"]
+    assert target.events() == events
+
+
+def test_a_later_state_takes_the_place_of_the_earlier(target: Target) -> None:
+    target.take(whole(metadata={"a": "1", "b": "2"}, stripe_customer_id="cus_1"))
+    after = whole(name="Acme Inc", metadata={"a": "1"}, updated_at=LATER)
+    assert target.outcomes(after) == ["updated"]
+    assert target.shown() == [after]
+    assert target.events()[-1] == "organization.updated"
+
+
+def test_what_was_changed_here_later_stays_and_is_told(target: Target) -> None:
+    target.take(whole())
+    body = UpdateOrganization(name="Changed here")
+    target.database.write(lambda tx: service.update(tx, target.registry.caller, org_id(1), body))
+    (taken,) = target.take(whole(updated_at=LATER))
+    assert (taken.outcome, taken.problems[0].field) == ("kept", "updated_at")
+    assert target.shown()[0]["name"] == "Changed here"
+
+
+def test_a_domain_that_was_verified_here_meanwhile_stays_so(target: Target, now: list[int]) -> None:
+    given = whole(domains=[domain(state="pending")])
+    target.take(given)
+    target.registry.check(**{domain_id(1): True})
+    assert target.shown()[0]["domains"][0]["state"] == "verified"
+    assert target.outcomes(given) == ["unchanged"]
+    assert target.shown()[0]["domains"][0]["state"] == "verified"
+
+
+def test_a_domain_that_went_there_goes_here_and_one_made_here_since_stays(target: Target) -> None:
+    target.take(whole(domains=[domain(), domain(2, "acme.io")]))
+    target.registry.claim(org_id(1), "made-here.com")
+    assert target.outcomes(whole(domains=[domain()])) == ["updated"]
+    assert {each["domain"] for each in target.shown()[0]["domains"]} == {"acme.com", "made-here.com"}
+    assert target.events()[-1] == "organization_domain.deleted"
+
+
+def test_a_domain_verified_there_meanwhile_is_so_here(target: Target) -> None:
+    target.take(whole(domains=[domain(state="pending")]))
+    after = whole(domains=[domain(updated_at=LATER)])
+    assert target.outcomes(after) == ["updated"]
+    assert target.shown() == [after]
+    assert target.events()[2:] == ["organization_domain.verified"]
+
+
+def test_pending_domains_are_checked_at_once_and_verified_ones_within_a_day(
+    target: Target, now: list[int]
+) -> None:
+    target.take(whole(domains=[domain(1, "acme.io", state="pending"), domain(2), domain(3, "by-hand.com")]))
+    rows = target.database.read(
+        lambda tx: tx.all("SELECT id, due_at, verified_at FROM organization_domains ORDER BY id")
+    )
+    assert rows[0][1:] == (now[0], None)
+    for _, due_at, verified_at in rows[1:]:
+        assert now[0] <= due_at < now[0] + 24 * 60 * 60 * 1000
+        assert verified_at == EARLIER
+
+
+def test_a_domain_that_cannot_come_leaves_its_organization_whole(target: Target) -> None:
+    (taken,) = target.take(whole(domains=[domain(1, "gmail.com"), domain(2, "co.uk"), domain(3)]))
+    assert taken.outcome == "created"
+    assert [problem.field for problem in taken.problems] == ["domains.0", "domains.1"]
+    assert "gmail.com must not be a consumer mail domain" in taken.problems[0].code
+    assert [each["domain"] for each in target.shown()[0]["domains"]] == ["acme.com"]
+
+
+def test_where_domains_are_unique_the_second_organization_comes_without(unique: Target) -> None:
+    taken = unique.take(whole(domains=[domain()]), whole(2, domains=[domain(2)]))
+    assert [len(each.problems) for each in taken] == [0, 1]
+    assert org_id(1) in taken[1].problems[0].code
+
+
+def test_a_domain_id_of_another_organization_is_refused(target: Target) -> None:
+    target.take(whole(domains=[domain()]))
+    (taken,) = target.take(whole(2, domains=[domain(1, "other.com")]))
+    assert taken.problems[0].field == "domains.0"
+
+
+@pytest.mark.parametrize("field", ["external_id", "stripe_customer_id"])
+def test_a_second_organization_with_the_same_identity_is_refused_and_the_others_come(
+    target: Target, field: str
+) -> None:
+    target.take(whole() | {field: "x-1"})
+    taken = target.take(whole(2) | {field: "x-1"}, whole(3) | {field: "x-2"}, whole(4) | {field: "x-2"})
+    assert [each.outcome for each in taken] == ["refused", "created", "refused"]
+    assert [problem.field for each in taken for problem in each.problems] == [field, field]
+    assert org_id(1) in taken[0].problems[0].code
+
+
+def test_an_external_id_that_one_lets_go_of_another_may_have(target: Target) -> None:
+    target.take(whole(external_id="crm-1"))
+    given = [whole(external_id="crm-2", updated_at=LATER), whole(2, external_id="crm-1")]
+    assert target.outcomes(*given) == ["updated", "created"]
+
+
+def test_without_an_id_the_external_id_tells_which_one_it_is(target: Target) -> None:
+    row = {
+        "external_id": "crm-1",
+        "name": "Acme",
+        "metadata": {"tier": "gold"},
+        "domains": [{"domain": "acme.com"}],
+    }
+    assert target.outcomes(row, as_whole=False) == ["created"]
+    (made,) = target.shown()
+    assert made["domains"][0]["state"] == "pending"
+    assert target.outcomes(row, as_whole=False) == ["unchanged"]
+    assert target.outcomes({"external_id": "crm-1", "metadata": {"seats": "5"}}, as_whole=False) == ["updated"]
+    (shown,) = target.shown()
+    assert shown["metadata"] == {"tier": "gold", "seats": "5"}
+    assert (shown["name"], shown["domains"]) == (made["name"], made["domains"])
+
+
+@pytest.mark.parametrize("row", [{"name": "Acme"}, {"external_id": "crm-1"}])
+def test_what_could_not_be_found_again_or_has_no_name_is_refused(target: Target, row: Json) -> None:
+    assert target.outcomes(row) == ["refused"]
+
+
+def test_a_dry_run_tells_the_same_and_writes_nothing(target: Target) -> None:
+    given = [whole(external_id="x", domains=[domain()]), whole(2, external_id="x")]
+    tried = target.take(*given, dry_run=True)
+    assert target.shown() == []
+    assert target.events() == []
+    assert tried == target.take(*given)
+
+
+def test_a_change_at_the_same_time_gets_a_later_one(target: Target, now: list[int]) -> None:
+    target.take(whole())
+    assert target.outcomes(whole(name="Edited in a table")) == ["updated"]
+    assert target.shown()[0]["updated_at"] == timestamp(now[0])
+
+
+def test_nothing_crosses_an_environment(target: Target, database: Database, now: list[int]) -> None:
+    other = Target(database, Registry(database, now))
+    target.take(whole(external_id="x", domains=[domain()]))
+    assert other.outcomes(whole(external_id="x", domains=[domain()])) == ["created"]
