@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import structlog
 
@@ -13,6 +14,7 @@ from tenantry.domains.checker import Checker
 from tenantry.environments import service as environments
 from tenantry.environments.service import KeyUses
 from tenantry.events import service as events
+from tenantry.organizations import metadata_keys
 from tenantry.webhooks import delivery
 from tenantry.webhooks.dispatch import Dispatcher
 
@@ -20,6 +22,8 @@ log = structlog.get_logger("tenantry.worker")
 
 _USES_SECONDS = 5.0
 _PRUNE_SECONDS = 60.0
+_METADATA_SECONDS = 1.0
+_PAUSE_SECONDS = 0.02  # between two parts of a long work, for the requests that wait
 
 Chore = Callable[[], Awaitable[None]]
 
@@ -47,7 +51,12 @@ class Worker:
 
     def start(self) -> None:
         """Begin, on the running event loop."""
-        for seconds, chore in ((_USES_SECONDS, self._record_uses), (_PRUNE_SECONDS, self._prune)):
+        chores = (
+            (_USES_SECONDS, self._record_uses),
+            (_PRUNE_SECONDS, self._prune),
+            (_METADATA_SECONDS, self._index_metadata),
+        )
+        for seconds, chore in chores:
             self._tasks.append(asyncio.get_running_loop().create_task(_repeat(seconds, chore)))
         for loop in (self._dispatcher.run(), self._checker.run()):
             self._tasks.append(asyncio.get_running_loop().create_task(loop))
@@ -76,6 +85,12 @@ class Worker:
             pass
         while await self._database.write_soon(lambda tx: checks.prune(tx, self._attempt_retention_days)):
             pass
+
+    async def _index_metadata(self) -> None:
+        for environment_id, key in await self._database.read_soon(metadata_keys.at_work):
+            advance = partial(metadata_keys.advance, environment_id=environment_id, key=key)
+            while await self._database.write_soon(advance):  # noqa: ASYNC110 (it waits for nothing: a pause)
+                await asyncio.sleep(_PAUSE_SECONDS)
 
 
 async def _repeat(seconds: float, chore: Chore) -> None:

@@ -85,6 +85,7 @@ def test_every_example_works_as_it_stands(page: str, server: Server, access: Acc
         domain = f"{name.replace('_', '-')}.com"
         body = {"organization_id": created["id"], "domain": domain}
         organization_domain = api.post("/organization_domains", json=body).json()
+        api.put("/tenantry/metadata_keys/tier", json={})
         variables = {
             "BASE_URL": server.base_url,
             "API_KEY": access.key,
@@ -92,6 +93,7 @@ def test_every_example_works_as_it_stands(page: str, server: Server, access: Acc
             "EXTERNAL_ID": external_id,
             "DOMAIN": domain,
             "ORGANIZATION_DOMAIN_ID": organization_domain["id"],
+            "KEY": "tier",
             "WEBHOOK_ENDPOINT_ID": endpoint["id"],
             "WEBHOOK_DELIVERY_ID": delivery["id"],
         }

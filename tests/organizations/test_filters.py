@@ -1,5 +1,6 @@
 """The filters of the list, alone and together, against a plain look at every organization."""
 
+import contextlib
 from collections.abc import Iterator
 from random import Random
 from typing import Any
@@ -10,17 +11,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from metadata_checks import advance
 from support import caller_in, fresh_database_url, grant, open_migrated
 from tenantry.core.clock import timestamp
 from tenantry.core.db import Database, Transaction, World
 from tenantry.core.page import Order, bounds
 from tenantry.core.parsing import Moment
 from tenantry.core.validation import convert
-from tenantry.organizations import service
+from tenantry.organizations import metadata_keys, service
 from tenantry.organizations.filters import QUICK, THOROUGH, Effort, TakesLong
+from tenantry.organizations.metadata_keys import MetadataKeyNotFound
 from tenantry.organizations.search import fold
 from tenantry.organizations.wire import (
     CreateOrganization,
+    DeclareMetadataKey,
     ListOrganizations,
     OrganizationCursor,
     OrganizationPage,
@@ -73,6 +77,18 @@ class Directory:
     def delete(self, environment_id: str, identity: str) -> None:
         self.database.write(lambda tx: service.delete(tx, caller_in(environment_id), identity))
         del self.present[environment_id][identity]
+
+    def declare(self, environment_id: str, key: str, *, parts: int | None) -> None:
+        """Declare a key, and have its check go on by some parts, or to its end."""
+        caller = caller_in(environment_id)
+        self.database.write(lambda tx: metadata_keys.declare(tx, caller, key, DeclareMetadataKey()))
+        advance(self.database, environment_id, key, at_once=20, parts=parts)
+
+    def remove(self, environment_id: str, key: str, *, parts: int | None) -> None:
+        """Declare a key no more, and have its index taken down by some parts, or to its end."""
+        with contextlib.suppress(MetadataKeyNotFound):
+            self.database.write(lambda tx: metadata_keys.remove(tx, caller_in(environment_id), key))
+        advance(self.database, environment_id, key, at_once=20, parts=parts)
 
     def _keep(self, environment_id: str, raw: msgspec.Raw) -> None:
         organization: Json = msgspec.json.decode(raw)
@@ -169,7 +185,9 @@ def change(directory: Directory, environment_id: str, data: st.DataObject) -> No
     """Do nothing, or one thing to one organization."""
     random = Random(data.draw(st.integers(0, 1 << 30), label="change"))
     identity = random.choice(sorted(directory.present[environment_id]))
-    kind = data.draw(st.sampled_from(["nothing", "create", "update", "delete"]), label="kind")
+    kinds = ["nothing", "create", "update", "delete", "declare", "remove"]
+    kind = data.draw(st.sampled_from(kinds), label="kind")
+    parts = random.choice([0, 1, 3, None])
     if kind == "create":
         directory.create(environment_id, _body(random))
     elif kind == "update":
@@ -179,6 +197,10 @@ def change(directory: Directory, environment_id: str, data: st.DataObject) -> No
         )
         body = {"metadata": {"tier": random.choice([*_TIERS, None])}}
         directory.update(environment_id, identity, body if held else body | {"stripe_customer_id": customer})
+    elif kind == "declare":
+        directory.declare(environment_id, random.choice(["tier", "region"]), parts=parts)
+    elif kind == "remove":
+        directory.remove(environment_id, "tier", parts=parts)
     elif kind == "delete" and len(directory.present[environment_id]) > _COUNT // 2:
         directory.delete(environment_id, identity)
 
@@ -253,7 +275,7 @@ def walk(
 
 
 def test_what_takes_long_is_given_up_when_it_must_be_quick(directory: Directory) -> None:
-    query = ListOrganizations(metadata={"tier": ["none"]})
+    query = ListOrganizations(metadata={"undeclared": []})
     with pytest.raises(TakesLong):
         directory.page(directory.environments[0], query, Effort((2, 3), gives_up=True))
     assert directory.page(directory.environments[0], query, Effort((2, 3))).data == []

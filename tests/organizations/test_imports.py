@@ -5,15 +5,21 @@ from typing import Any
 import msgspec
 import pytest
 
+from metadata_checks import advance
 from registry import Registry
 from support import events_of
 from tenantry.core.clock import timestamp
 from tenantry.core.db import Database
 from tenantry.core.validation import convert
 from tenantry.domains.service import DEFAULT_RULES
-from tenantry.organizations import service
+from tenantry.organizations import metadata_keys, service
 from tenantry.organizations.imports import Given, Taken, take_in
-from tenantry.organizations.wire import ListOrganizations, OrganizationRecord, UpdateOrganization
+from tenantry.organizations.wire import (
+    DeclareMetadataKey,
+    ListOrganizations,
+    OrganizationRecord,
+    UpdateOrganization,
+)
 
 Json = dict[str, Any]
 EVERYTHING = ListOrganizations(limit=100)
@@ -249,3 +255,28 @@ def test_nothing_crosses_an_environment(target: Target, database: Database, now:
     other = Target(database, Registry(database, now))
     target.take(whole(external_id="x", domains=[domain()]))
     assert other.outcomes(whole(external_id="x", domains=[domain()])) == ["created"]
+
+
+def test_the_rules_of_declared_metadata_keys_hold_among_records_taken_in_together(target: Target) -> None:
+    caller = target.registry.caller
+    for key, rule in (("account", DeclareMetadataKey(unique=True)), ("tier", DeclareMetadataKey(values=["gold"]))):
+        target.database.write(lambda tx, key=key, rule=rule: metadata_keys.declare(tx, caller, key, rule))  # type: ignore[misc]
+    taken = target.take(
+        whole(1, metadata={"account": "A", "tier": "gold"}),
+        whole(2, metadata={"account": "A"}),
+        whole(3, metadata={"account": "B", "tier": "lead"}),
+    )
+    assert [each.outcome for each in taken] == ["created", "refused", "refused"]
+    assert taken[1].problems[0].code == (
+        f"The metadata value 'A' of 'account' is already used by organization '{org_id(1)}'."
+    )
+    moved = target.take(
+        whole(1, metadata={"account": "C"}, updated_at=LATER),
+        whole(2, metadata={"account": "A"}, updated_at=LATER),
+    )
+    assert [each.outcome for each in moved] == ["updated", "created"]
+    advance(target.database, caller.environment_id, "account", at_once=10)
+    found = target.database.read(
+        lambda tx: service.list_page(tx, caller, ListOrganizations(metadata={"account": ["A"]}))
+    )
+    assert [msgspec.json.decode(each)["id"] for each in found.data] == [org_id(2)]

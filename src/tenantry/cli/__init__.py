@@ -7,6 +7,7 @@ from tenantry.cli.database import migrate
 from tenantry.cli.domains import domains
 from tenantry.cli.environments import environments
 from tenantry.cli.keys import keys
+from tenantry.cli.metadata import metadata
 from tenantry.cli.serving import dev, serve
 from tenantry.cli.settings import settings
 from tenantry.cli.webhooks import webhooks
@@ -18,5 +19,5 @@ def main() -> None:
     """Tenantry: the organization directory that speaks the WorkOS wire protocol."""
 
 
-for command in (dev, serve, migrate, environments, keys, domains, webhooks, settings):
+for command in (dev, serve, migrate, environments, keys, domains, metadata, webhooks, settings):
     main.add_command(command)

@@ -7,9 +7,14 @@ import msgspec
 from tenantry.core.endpoints import Call, Download, Endpoint, Later, Outside, Resource, always
 from tenantry.core.page import Page
 from tenantry.domains.service import DomainRules, DomainTaken
-from tenantry.organizations import reconcile, service, snapshot
+from tenantry.organizations import metadata_keys, reconcile, service, snapshot
 from tenantry.organizations.filters import QUICK, TakesLong
 from tenantry.organizations.metadata import InvalidMetadata
+from tenantry.organizations.metadata_keys import (
+    MetadataKeyNotFound,
+    MetadataValueAlreadyUsed,
+    TooManyMetadataKeys,
+)
 from tenantry.organizations.reconcile import TooManyToCompare
 from tenantry.organizations.search import fold, is_short
 from tenantry.organizations.service import (
@@ -19,8 +24,11 @@ from tenantry.organizations.service import (
 )
 from tenantry.organizations.wire import (
     CreateOrganization,
+    DeclareMetadataKey,
     ListOrganizations,
     LookUpOrganizations,
+    MetadataKey,
+    MetadataKeyList,
     Organization,
     OrganizationList,
     OrganizationPage,
@@ -76,6 +84,50 @@ def _reconcile(call: Call) -> Reconciliation:
     return reconcile.compare(call.tx, call.caller, call.body)
 
 
+_KEYS = "/tenantry/metadata_keys"
+_KEY = f"{_KEYS}/{{key:path}}"
+
+_METADATA_KEYS = (
+    Endpoint(
+        method="GET",
+        path=_KEYS,
+        name="tenantry.metadata_keys.list",
+        summary="List the declared metadata keys",
+        answer=MetadataKeyList,
+        handler=lambda call: metadata_keys.list_all(call.tx, call.caller),
+    ),
+    Endpoint(
+        method="GET",
+        path=_KEY,
+        name="tenantry.metadata_keys.get",
+        summary="Get a declared metadata key: whether it is ready, and what stands in the way",
+        answer=MetadataKey,
+        errors=(MetadataKeyNotFound,),
+        handler=lambda call: metadata_keys.get(call.tx, call.caller, call.path["key"]),
+    ),
+    Endpoint(
+        method="PUT",
+        path=_KEY,
+        name="tenantry.metadata_keys.declare",
+        summary="Declare a metadata key: indexed, and if so wanted unique or with allowed values",
+        status=202,
+        body=DeclareMetadataKey,
+        answer=MetadataKey,
+        errors=(InvalidMetadata, TooManyMetadataKeys),
+        handler=lambda call: metadata_keys.declare(call.tx, call.caller, call.path["key"], call.body),
+    ),
+    Endpoint(
+        method="DELETE",
+        path=_KEY,
+        name="tenantry.metadata_keys.remove",
+        summary="Declare a metadata key no more",
+        status=202,
+        errors=(MetadataKeyNotFound,),
+        handler=lambda call: metadata_keys.remove(call.tx, call.caller, call.path["key"]),
+    ),
+)
+
+
 def _searches_by_little(query: ListOrganizations) -> bool:
     return bool(query.search) and is_short(fold(query.search or ""))
 
@@ -111,7 +163,7 @@ def resource(rules: DomainRules) -> Resource:
                 status=201,
                 body=CreateOrganization,
                 answer=Organization,
-                errors=(InvalidMetadata, ExternalIdAlreadyUsed, DomainTaken),
+                errors=(InvalidMetadata, MetadataValueAlreadyUsed, ExternalIdAlreadyUsed, DomainTaken),
                 handler=create,
             ),
             Endpoint(
@@ -143,6 +195,7 @@ def resource(rules: DomainRules) -> Resource:
                 errors=(
                     OrganizationNotFound,
                     InvalidMetadata,
+                    MetadataValueAlreadyUsed,
                     ExternalIdAlreadyUsed,
                     StripeCustomerIdAlreadyUsed,
                     DomainTaken,
@@ -189,5 +242,6 @@ def resource(rules: DomainRules) -> Resource:
                 scans=always,
                 changes=False,
             ),
+            *_METADATA_KEYS,
         ),
     )

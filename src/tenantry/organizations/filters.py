@@ -14,7 +14,7 @@ from tenantry.core.clock import milliseconds_of
 from tenantry.core.db import Row, Transaction
 from tenantry.core.ids import ulid
 from tenantry.core.page import Bounds
-from tenantry.organizations import index
+from tenantry.organizations import index, metadata_index
 from tenantry.organizations.wire import PREFIX
 
 MOST_COUNTED = 10_000
@@ -112,20 +112,24 @@ class _Lead(msgspec.Struct, frozen=True):
     ranges: tuple[str, ...]
     covers: str = ""
     column: str = "organization_id"
+    repeats: bool = False
+    """Whether a range may have an id more than once."""
 
     def sql(self, span: Span, *, descending: bool) -> str:
         """Return the query of the first `:looked` ids of the span."""
         end = f" ORDER BY looked_id{' DESC' if descending else ''} LIMIT :looked"
-        parts = [
-            f"SELECT {self.column} AS looked_id FROM {each}{span.sql(self.column)}{end}" for each in self.ranges
-        ]
+        select = f"SELECT {'DISTINCT ' if self.repeats else ''}{self.column} AS looked_id FROM "
+        parts = [f"{select}{each}{span.sql(self.column)}{end}" for each in self.ranges]
         if len(parts) == 1:
             return parts[0]
         merged = (f"SELECT looked_id FROM ({part}) AS range_{number}" for number, part in enumerate(parts))
         return " UNION ".join(merged) + end
 
 
-_WHOLE = _Lead(("organizations WHERE environment_id = :environment_id",), column="id")
+_ORGANIZATIONS = "organizations WHERE environment_id = :environment_id"
+_DOMAINS = "organization_domains WHERE environment_id = :environment_id"
+_HAS_EXTERNAL_ID = {True: "external_id IS NOT NULL", False: "external_id IS NULL"}
+_WHOLE = _Lead((_ORGANIZATIONS,), column="id")
 _BY_NAME = _Lead((), covers="text")
 
 
@@ -183,7 +187,7 @@ class _Query:
 
     def _lead(self, span: Span, *, descending: bool) -> _Lead:
         """Return the way with the fewest rows, as far as a short look at each can tell."""
-        leads = _leads(self._chosen)
+        leads = _leads(self._chosen, self._indexed())
         by_name = bool(self._chosen.text)
         if not leads:
             return _BY_NAME if by_name else _WHOLE
@@ -192,6 +196,11 @@ class _Query:
         sizes = [self._size(lead, span, _NARROW, descending=descending) for lead in leads]
         least = min(sizes)
         return _BY_NAME if by_name and least == _NARROW else leads[sizes.index(least)]
+
+    def _indexed(self) -> set[str]:
+        """Return the keys asked for that are declared, and have all their values in the index."""
+        keys = list(self._chosen.metadata)
+        return metadata_index.select_indexed(self._tx, self._environment_id, keys) if keys else set()
 
     def _rest(self, lead: _Lead) -> str:
         """Return the conditions that `lead` does not cover, to stand after others."""
@@ -271,17 +280,34 @@ def _id_at(milliseconds: int) -> str:
     return f"{PREFIX}_{ulid(max(0, milliseconds), 0)}"
 
 
-def _leads(chosen: Filter) -> list[_Lead]:
-    """Return the indexes that cover a condition of the filter."""
+def _leads(chosen: Filter, indexed: set[str]) -> list[_Lead]:
+    """Return the indexes that cover a condition of the filter; `indexed` are the keys that have one."""
     leads = []
     if chosen.stripe_customer_id is not None:
-        by_customer = "organizations WHERE environment_id = :environment_id AND stripe_customer_id = :customer"
-        leads.append(_Lead((by_customer,), "stripe_customer_id", "id"))
+        leads.append(_Lead((f"{_ORGANIZATIONS} AND stripe_customer_id = :customer",), "stripe_customer_id", "id"))
     if chosen.domains:
-        by_domain = "organization_domains WHERE environment_id = :environment_id AND domain = :domain_"
-        ranges = tuple(f"{by_domain}{number}" for number in range(len(chosen.domains)))
+        ranges = tuple(f"{_DOMAINS} AND domain = :domain_{place}" for place in range(len(chosen.domains)))
         leads.append(_Lead(ranges, "" if chosen.domain_state else "domains"))
+    leads += [
+        _lead_by_key(number, key, len(values))
+        for number, (key, values) in enumerate(chosen.metadata.items())
+        if key in indexed
+    ]
+    if chosen.domain_state is not None:
+        in_state = f"{_DOMAINS} AND state = :domain_state"
+        leads.append(_Lead((in_state,), "" if chosen.domains else "domains", repeats=True))
+    if chosen.has_external_id is not None:
+        having = f"{_ORGANIZATIONS} AND {_HAS_EXTERNAL_ID[chosen.has_external_id]}"
+        leads.append(_Lead((having,), "has_external_id", "id"))
     return leads
+
+
+def _lead_by_key(number: int, key: str, values: int) -> _Lead:
+    of_key = f"organization_metadata WHERE environment_id = :environment_id AND key = :key_{number}"
+    if not values:
+        return _Lead((f"{of_key} AND value IS NOT NULL",), f"metadata.{key}")
+    ranges = tuple(f"{of_key} AND value = :value_{number}_{place}" for place in range(values))
+    return _Lead(ranges, f"metadata.{key}")
 
 
 _HAS_KEY: dict[str, str] = {
@@ -306,7 +332,7 @@ def _conditions(tx: Transaction, chosen: Filter) -> dict[str, str]:
     if chosen.created_before is not None:
         found["created_before"] = "created_at < :created_before"
     if chosen.has_external_id is not None:
-        found["has_external_id"] = f"external_id IS {'NOT NULL' if chosen.has_external_id else 'NULL'}"
+        found["has_external_id"] = _HAS_EXTERNAL_ID[chosen.has_external_id]
     if chosen.stripe_customer_id is not None:
         found["stripe_customer_id"] = "stripe_customer_id = :customer"
     if chosen.text:

@@ -19,8 +19,10 @@ from tenantry.domains.service import DomainRules
 from tenantry.events import service as events
 from tenantry.events.service import Change
 from tenantry.events.wire import EventName
-from tenantry.organizations import store
+from tenantry.organizations import metadata_keys, store
 from tenantry.organizations.metadata import InvalidMetadata, merge
+from tenantry.organizations.metadata_index import KeyRow
+from tenantry.organizations.metadata_keys import MetadataValueAlreadyUsed
 from tenantry.organizations.service import (
     ExternalIdAlreadyUsed,
     StripeCustomerIdAlreadyUsed,
@@ -67,6 +69,7 @@ class _Known(msgspec.Struct, frozen=True):
     by_external_id: dict[str, str]
     by_customer_id: dict[str, str]
     domains: Holders
+    metadata_keys: list[KeyRow]
 
 
 class _Plan(msgspec.Struct, frozen=True):
@@ -110,7 +113,7 @@ def take_in(
             _note(known, plan)
             plans.append(plan)
     if plans and not dry_run:
-        _write(tx, caller, plans)
+        _write(tx, caller, plans, known.metadata_keys)
     return taken
 
 
@@ -130,6 +133,7 @@ def _look_up(tx: Transaction, caller: Caller, records: list[OrganizationRecord])
         by_external_id,
         by_customer_id,
         domain_imports.holders(tx, caller, domains),
+        metadata_keys.declared_in(tx, environment_id),
     )
 
 
@@ -139,6 +143,7 @@ def _plan(tx: Transaction, caller: Caller, known: _Known, given: Given, rules: D
     before = _find(known, record)
     fields = _fields(tx, before, given)
     _check_unique(known, fields)
+    _check_metadata(tx, caller, known, before, fields)
     current = [] if before is None else before.domains
     merged, problems = Merged(current, [], [], []), list[FieldError]()
     if record.domains is not UNSET:
@@ -227,6 +232,20 @@ def _check_unique(known: _Known, after: Organization) -> None:
             raise _Refused("stripe_customer_id", str(error))
 
 
+def _check_metadata(
+    tx: Transaction, caller: Caller, known: _Known, before: Organization | None, after: Organization
+) -> None:
+    """Raise _Refused when the metadata of `after` breaks the rule of a declared key."""
+    if not known.metadata_keys:
+        return
+    pending = {identity: organization.metadata for identity, organization in known.organizations.items()}
+    had = {} if before is None else before.metadata
+    try:
+        metadata_keys.check(tx, caller.environment_id, known.metadata_keys, after.id, had, after.metadata, pending)
+    except (InvalidMetadata, MetadataValueAlreadyUsed) as error:
+        raise _Refused("metadata", str(error)) from error
+
+
 def _timed(tx: Transaction, before: Organization, after: Organization, record: OrganizationRecord) -> Organization:
     """Return `after` with its time of update: the record's, or now where what it gives differs at the same time.
 
@@ -255,7 +274,7 @@ def _note(known: _Known, plan: _Plan) -> None:
     domain_imports.take(known.domains, plan.domains)
 
 
-def _write(tx: Transaction, caller: Caller, plans: list[_Plan]) -> None:
+def _write(tx: Transaction, caller: Caller, plans: list[_Plan], keys: list[KeyRow]) -> None:
     rows = [(plan, row_of(plan.after, _encode(plan.after))) for plan in plans]
     for plan, row in rows:
         if plan.before is not None:
@@ -263,6 +282,9 @@ def _write(tx: Transaction, caller: Caller, plans: list[_Plan]) -> None:
     new = [row for plan, row in rows if plan.before is None]
     if new:
         store.insert_all(tx, caller.environment_id, new)
+    for plan in plans:
+        had = {} if plan.before is None else plan.before.metadata
+        metadata_keys.keep(tx, caller.environment_id, keys, plan.after.id, had, plan.after.metadata)
     domain_imports.write(tx, caller, [plan.domains for plan in plans])
     events.record_all(tx, caller, [change for plan, row in rows for change in _changes(plan, row.wire)])
 

@@ -36,11 +36,16 @@ def merge(current: Mapping[str, str], change: Mapping[str, object] | None) -> di
     return merged
 
 
-def _check(key: str, value: object) -> None:
+def check_key(key: str) -> None:
+    """Raise InvalidMetadata for what cannot be a key."""
     if not key:
         raise InvalidMetadata("metadata keys must not be empty.")
     if len(key) > LONGEST_KEY:
         raise InvalidMetadata(f"metadata key '{key}' must be at most {LONGEST_KEY} characters.")
+
+
+def _check(key: str, value: object) -> None:
+    check_key(key)
     if value is not None and not isinstance(value, str):
         raise InvalidMetadata(f"metadata value of '{key}' must be a string, or null to delete the key.")
     if isinstance(value, str) and len(value) > LONGEST_VALUE:

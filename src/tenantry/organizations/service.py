@@ -15,9 +15,10 @@ from tenantry.domains import service as domain_service
 from tenantry.domains.service import DEFAULT_RULES, DomainRules, InvalidEmail
 from tenantry.events import service as events
 from tenantry.events.wire import EventName
-from tenantry.organizations import filters, index, store
+from tenantry.organizations import filters, index, metadata_keys, store
 from tenantry.organizations.filters import THOROUGH, Effort, Filter
 from tenantry.organizations.metadata import merge
+from tenantry.organizations.metadata_index import KeyRow
 from tenantry.organizations.search import fold
 from tenantry.organizations.store import OrganizationRow
 from tenantry.organizations.wire import (
@@ -71,7 +72,7 @@ def create(
 ) -> msgspec.Raw:
     """Create an organization with its domains, which `rules` allow; return it.
 
-    Raises ValidationFailed, InvalidMetadata, ExternalIdAlreadyUsed, DomainTaken.
+    Raises ValidationFailed, InvalidMetadata, MetadataValueAlreadyUsed, ExternalIdAlreadyUsed, DomainTaken.
     """
     domain_service.check_all_allowed(rules, [], body.domains, body.domain_data)
     wanted = domain_service.claims(body.domains, body.domain_data)
@@ -86,10 +87,12 @@ def create(
         external_id=body.external_id or None,
     )
     _check_unique(tx, caller, organization)
+    keys = _check_metadata(tx, caller, organization.id, {}, organization.metadata)
     changes = domain_service.replace(tx, caller, organization.id, [], wanted or {})
     organization = msgspec.structs.replace(organization, domains=changes.domains)
     wire = _encode(organization)
     store.insert(tx, caller.environment_id, row_of(organization, wire))
+    metadata_keys.keep(tx, caller.environment_id, keys, organization.id, {}, organization.metadata)
     events.record(tx, caller, EventName.ORGANIZATION_CREATED, organization.id, msgspec.Raw(wire))
     domain_service.record(tx, caller, changes)
     return msgspec.Raw(wire)
@@ -179,14 +182,15 @@ def update(
     """Change what `body` gives of an organization; return it. Its new domains are such as `rules` allow.
 
     A body that changes nothing leaves no event and the same `updated_at`. Raises
-    OrganizationNotFound, ValidationFailed, InvalidMetadata, ExternalIdAlreadyUsed,
-    StripeCustomerIdAlreadyUsed, DomainTaken.
+    OrganizationNotFound, ValidationFailed, InvalidMetadata, MetadataValueAlreadyUsed,
+    ExternalIdAlreadyUsed, StripeCustomerIdAlreadyUsed, DomainTaken.
     """
     before = _decode(get(tx, caller, organization_id))
     domain_service.check_all_allowed(rules, before.domains, body.domains, body.domain_data)
     wanted = domain_service.claims(body.domains, body.domain_data)
     after = _changed(before, body)
     _check_unique(tx, caller, after, before)
+    keys = _check_metadata(tx, caller, organization_id, before.metadata, after.metadata)
     if wanted is not None:
         changes = domain_service.replace(tx, caller, organization_id, before.domains, wanted)
         domain_service.record(tx, caller, changes)
@@ -197,6 +201,7 @@ def update(
     after = msgspec.structs.replace(after, updated_at=later(tx.now, before.updated_at))
     wire = _encode(after)
     store.update(tx, caller.environment_id, row_of(after, wire))
+    metadata_keys.keep(tx, caller.environment_id, keys, organization_id, before.metadata, after.metadata)
     events.record(tx, caller, EventName.ORGANIZATION_UPDATED, after.id, msgspec.Raw(wire), previous=previous)
     return msgspec.Raw(wire)
 
@@ -256,6 +261,17 @@ def _check_unique(
         holder = store.select_id_by_stripe_customer_id(tx, caller.environment_id, customer_id)
         if holder is not None:
             raise StripeCustomerIdAlreadyUsed(customer_id, holder)
+
+
+def _check_metadata(
+    tx: Transaction, caller: Caller, organization_id: str, before: dict[str, str], after: dict[str, str]
+) -> list[KeyRow]:
+    """Raise where new metadata breaks the rule of a declared key; return the keys, which `keep` needs."""
+    if before == after:
+        return []
+    keys = metadata_keys.declared_in(tx, caller.environment_id)
+    metadata_keys.check(tx, caller.environment_id, keys, organization_id, before, after)
+    return keys
 
 
 def previous_attributes(before: msgspec.Struct, after: msgspec.Struct) -> dict[str, Any]:

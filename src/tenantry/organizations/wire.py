@@ -1,6 +1,6 @@
 """Organizations as they cross the network (wire.md sections 1.2 to 1.4)."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -18,6 +18,7 @@ _LONGEST_EMAIL = 320
 _MOST_FILTERED = 100
 MOST_KEYS_FILTERED = 10
 MOST_VALUES = 20
+MOST_ALLOWED = 100
 
 Name = Annotated[str, Meta(min_length=1, max_length=_LONGEST_NAME)]
 ExternalId = Annotated[
@@ -176,6 +177,54 @@ class OrganizationPage(msgspec.Struct, frozen=True, tag_field="object", tag="lis
     data: list[msgspec.Raw]
     list_metadata: ListMetadata
     total: Total | UnsetType = UNSET
+
+
+MetadataKeyState = Literal["checking", "ready", "refused", "removing"]
+
+
+class Violation(msgspec.Struct, frozen=True):
+    """An organization whose value breaks the rule of a key; `holder_id` has the value, where it must be unique."""
+
+    organization_id: str
+    value: str
+    holder_id: str | None
+
+
+class MetadataKey(msgspec.Struct, frozen=True, kw_only=True, tag_field="object", tag="metadata_key"):
+    """A declared key. `ready`: all that is there keeps to the rule. `refused`: not all does, and the rule is off.
+
+    `checked` organizations were looked at; `violations` holds the first of those that break the rule.
+    """
+
+    key: str
+    unique: bool
+    values: list[str] | None
+    state: MetadataKeyState
+    checked: int
+    violation_count: int
+    violations: list[Violation]
+    created_at: str
+    updated_at: str
+
+
+class MetadataKeyList(msgspec.Struct, frozen=True, tag_field="object", tag="list"):
+    """All declared keys."""
+
+    data: list[MetadataKey]
+    list_metadata: ListMetadata
+
+
+class DeclareMetadataKey(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of a declaration."""
+
+    unique: Annotated[bool, Meta(description="No two organizations have the same value.")] = False
+    values: (
+        Annotated[
+            list[Annotated[str, Meta(max_length=LONGEST_VALUE)]],
+            Meta(min_length=1, max_length=MOST_ALLOWED, description="The values allowed; null allows any."),
+        ]
+        | None
+    ) = None
 
 
 class SnapshotStart(msgspec.Struct, frozen=True, kw_only=True, tag_field="object", tag="snapshot"):

@@ -22,9 +22,14 @@ from tenantry.core.retry import backoff
 _ATTEMPTS = 12
 _CONNECT_SECONDS = 5.0
 _SCANNING_SHARE = 4
-_COLLISIONS = (errors.SerializationFailure, errors.DeadlockDetected, errors.UniqueViolation)
-"""A unique violation is a collision too: services look before they insert, so it means that
-another transaction was faster. Run again, the look finds what that one made."""
+_COLLISIONS = (
+    errors.SerializationFailure,
+    errors.DeadlockDetected,
+    errors.UniqueViolation,
+    errors.ForeignKeyViolation,
+)
+"""A violation is a collision too: services look before they insert, so it means that another
+transaction was faster. Run again, the look finds what that one made, or that it is gone."""
 
 _PARAMETER = re.compile(r"(?<!:):(\w+)")
 

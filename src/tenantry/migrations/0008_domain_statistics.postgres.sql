@@ -1,1 +1,0 @@
--- PostgreSQL counts by itself what SQLite has to be told.

@@ -1,0 +1,232 @@
+"""Rows of declared metadata keys, and the values of these keys."""
+
+from typing import LiteralString
+
+import msgspec
+
+from tenantry.core.db import Row, Transaction
+from tenantry.organizations.wire import MetadataKeyState, Violation
+
+
+class KeyRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One declared key. `indexed` says that all its values are in the index; `position` how far its check is."""
+
+    key: str
+    unique: bool
+    values: list[str] | None
+    state: MetadataKeyState
+    indexed: bool
+    declared_in: int
+    position: str
+    checked: int
+    violation_count: int
+    violations: list[Violation]
+    created_at: str
+    updated_at: str
+
+
+_COLUMNS = (
+    "key, is_unique, allowed, state, is_indexed, declared_in, position, checked, violation_count, violations,"
+    " created_at, updated_at"
+)
+_VALUES = (
+    ":key, :unique, :allowed, :state, :indexed, :declared_in, :position, :checked, :violation_count, :violations,"
+    " :created_at, :updated_at"
+)
+_TRANSACTION: dict[str, LiteralString] = {
+    "sqlite": "SELECT 0",
+    "postgres": "SELECT pg_current_xact_id()::text::bigint",
+}
+# A transaction that began before the declaration was committed holds back this process's backend_xmin.
+_OLDER = (
+    "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    " AND backend_type = 'client backend' AND age(backend_xmin) >= age((:declared_in)::text::xid8::xid) LIMIT 1"
+)
+
+_encode = msgspec.json.Encoder().encode
+_decode_values = msgspec.json.Decoder(list[str]).decode
+_decode_violations = msgspec.json.Decoder(list[Violation]).decode
+
+
+def _key(row: Row) -> KeyRow:
+    key, unique, allowed, state, indexed, declared_in, position, checked, count, violations, created, updated = row
+    return KeyRow(
+        key=key,
+        unique=bool(unique),
+        values=None if allowed is None else _decode_values(allowed),
+        state=state,
+        indexed=bool(indexed),
+        declared_in=declared_in,
+        position=position,
+        checked=checked,
+        violation_count=count,
+        violations=_decode_violations(violations),
+        created_at=created,
+        updated_at=updated,
+    )
+
+
+def _parameters(environment_id: str, row: KeyRow) -> dict[str, object]:
+    fields = msgspec.structs.asdict(row) | {
+        "environment_id": environment_id,
+        "allowed": None if row.values is None else _encode(row.values).decode(),
+        "violations": _encode(row.violations).decode(),
+    }
+    del fields["values"]
+    return fields
+
+
+def this_transaction(tx: Transaction) -> int:
+    """Return what `is_seen_by_all` needs of the transaction that declares a key."""
+    row = tx.one(_TRANSACTION[tx.engine])
+    assert row is not None, "a constant has a row"
+    number: int = row[0]
+    return number
+
+
+def is_seen_by_all(tx: Transaction, declared_in: int) -> bool:
+    """Return whether every transaction under way began after the one that declared a key was committed.
+
+    SQLite has one writer, so there it is so. PostgreSQL shows the sessions of the same role.
+    """
+    return tx.engine == "sqlite" or tx.one(_OLDER, declared_in=declared_in) is None
+
+
+def insert_key(tx: Transaction, environment_id: str, row: KeyRow) -> None:
+    """Add one declared key."""
+    tx.run(
+        "INSERT INTO metadata_keys (environment_id, " + _COLUMNS + ") VALUES (:environment_id, " + _VALUES + ")",
+        **_parameters(environment_id, row),
+    )
+
+
+def update_key(tx: Transaction, environment_id: str, row: KeyRow) -> None:
+    """Write everything of `row` over the declared key."""
+    tx.run(
+        "UPDATE metadata_keys SET (" + _COLUMNS + ") = (" + _VALUES + ")"
+        " WHERE environment_id = :environment_id AND key = :key",
+        **_parameters(environment_id, row),
+    )
+
+
+def delete_key(tx: Transaction, environment_id: str, key: str) -> None:
+    """Remove a declared key, whose values are gone already."""
+    tx.run(
+        "DELETE FROM metadata_keys WHERE environment_id = :environment_id AND key = :key",
+        environment_id=environment_id,
+        key=key,
+    )
+
+
+def select_keys(tx: Transaction, environment_id: str) -> list[KeyRow]:
+    """Return the declared keys of an environment, those being removed too, by key."""
+    rows = tx.all(
+        "SELECT " + _COLUMNS + " FROM metadata_keys WHERE environment_id = :environment_id ORDER BY key",
+        environment_id=environment_id,
+    )
+    return [_key(row) for row in rows]
+
+
+def select_indexed(tx: Transaction, environment_id: str, keys: list[str]) -> set[str]:
+    """Return which of `keys` (at least one) have all their values in the index."""
+    rows = tx.all(
+        "SELECT key FROM metadata_keys WHERE environment_id = :environment_id AND key IN :keys AND is_indexed",
+        environment_id=environment_id,
+        keys=keys,
+    )
+    return {row[0] for row in rows}
+
+
+def select_at_work(tx: Transaction) -> list[tuple[str, str]]:
+    """Return environment and key of all that are being checked or removed."""
+    rows = tx.all("SELECT environment_id, key FROM metadata_keys WHERE state IN ('checking', 'removing')")
+    return [(row[0], row[1]) for row in rows]
+
+
+def select_metadata(tx: Transaction, environment_id: str, after: str, most: int) -> list[tuple[str, str]]:
+    """Return id and metadata, as JSON, of the first `most` organizations past the id `after`, by id."""
+    rows = tx.all(
+        "SELECT id, metadata FROM organizations WHERE environment_id = :environment_id AND id > :after"
+        " ORDER BY id LIMIT :most",
+        environment_id=environment_id,
+        after=after,
+        most=most,
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
+def select_holder(tx: Transaction, environment_id: str, key: str, value: str, other_than: str) -> str | None:
+    """Return an organization that has the value, if not `other_than`."""
+    row = tx.one(
+        "SELECT organization_id FROM organization_metadata"
+        " WHERE environment_id = :environment_id AND key = :key AND value = :value"
+        " AND organization_id <> :other_than ORDER BY organization_id LIMIT 1",
+        environment_id=environment_id,
+        key=key,
+        value=value,
+        other_than=other_than,
+    )
+    return row[0] if row else None
+
+
+def select_earlier_holder(
+    tx: Transaction, environment_id: str, key: str, value: str, organization_id: str
+) -> str | None:
+    """Return an organization to which the value of a unique key belongs before it does to this one.
+
+    That is one with a smaller id, or one for which it was kept as unique already.
+    """
+    row = tx.one(
+        "SELECT organization_id FROM ("
+        "SELECT organization_id FROM organization_metadata"
+        " WHERE environment_id = :environment_id AND key = :key AND value = :value"
+        " AND organization_id < :organization_id LIMIT 1) AS smaller"
+        " UNION ALL "
+        "SELECT organization_id FROM organization_metadata"
+        " WHERE environment_id = :environment_id AND key = :key AND unique_value = :value"
+        " AND organization_id <> :organization_id LIMIT 1",
+        environment_id=environment_id,
+        key=key,
+        value=value,
+        organization_id=organization_id,
+    )
+    return row[0] if row else None
+
+
+def put_value(
+    tx: Transaction, environment_id: str, organization_id: str, key: str, value: str | None, unique: str | None
+) -> None:
+    """Keep an organization's value of a declared key; `unique` is the value if no other may have it."""
+    tx.run(
+        "INSERT INTO organization_metadata (environment_id, organization_id, key, value, unique_value)"
+        " VALUES (:environment_id, :organization_id, :key, :value, :unique)"
+        " ON CONFLICT (environment_id, organization_id, key)"
+        " DO UPDATE SET value = excluded.value, unique_value = excluded.unique_value",
+        environment_id=environment_id,
+        organization_id=organization_id,
+        key=key,
+        value=value,
+        unique=unique,
+    )
+
+
+def delete_value(tx: Transaction, environment_id: str, organization_id: str, key: str) -> None:
+    """Forget an organization's value of a declared key."""
+    tx.run(
+        "DELETE FROM organization_metadata"
+        " WHERE environment_id = :environment_id AND organization_id = :organization_id AND key = :key",
+        environment_id=environment_id,
+        organization_id=organization_id,
+        key=key,
+    )
+
+
+def delete_values(tx: Transaction, environment_id: str, key: str, organization_ids: list[str]) -> None:
+    """Forget the values that these organizations (at least one) have of a key."""
+    tx.run(
+        "DELETE FROM organization_metadata"
+        " WHERE environment_id = :environment_id AND key = :key AND organization_id IN :organization_ids",
+        environment_id=environment_id,
+        key=key,
+        organization_ids=organization_ids,
+    )

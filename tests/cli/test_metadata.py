@@ -1,0 +1,42 @@
+"""`tenantry metadata`."""
+
+from cli.conftest import Tenantry
+from support import caller_in, open_migrated
+from tenantry.core.db import Database
+from tenantry.core.validation import convert
+from tenantry.organizations import service
+from tenantry.organizations.wire import CreateOrganization
+
+
+def filled(url: str, tenantry: Tenantry, *tiers: str) -> Database:
+    """Return a database whose environment `acme` has an organization of each tier."""
+    assert tenantry("environments", "create", "acme", "--database", url).returncode == 0
+    database = open_migrated(url)
+    row = database.read(lambda tx: tx.one("SELECT id FROM environments"))
+    assert row is not None
+    for tier in tiers:
+        body = convert({"name": "Acme", "metadata": {"tier": tier}}, CreateOrganization, strict=True)
+        database.write(lambda tx, body=body: service.create(tx, caller_in(row[0]), body))  # type: ignore[misc]
+    return database
+
+
+def test_declaring_checks_and_says_so(migrated_url: str, tenantry: Tenantry) -> None:
+    filled(migrated_url, tenantry, "gold", "free").close()
+    place = ("--environment", "acme", "--database", migrated_url)
+    done = tenantry("metadata", "declare", "tier", "--value", "gold", "--value", "free", *place)
+    assert (done.returncode, done.stdout) == (0, "'tier' is ready: 2 organizations checked.\n")
+    listed = tenantry("metadata", "list", *place).stdout
+    assert listed == (
+        "KEY   STATE  UNIQUE  VALUES      CHECKED  VIOLATIONS\ntier  ready  no      gold, free  2        0\n"
+    )
+    assert tenantry("metadata", "remove", "tier", *place).stdout == "'tier' is declared no more.\n"
+    assert tenantry("metadata", "list", *place).stdout == "KEY  STATE  UNIQUE  VALUES  CHECKED  VIOLATIONS\n"
+
+
+def test_what_breaks_the_rule_is_shown_and_ends_with_1(migrated_url: str, tenantry: Tenantry) -> None:
+    filled(migrated_url, tenantry, "gold", "gold", "free").close()
+    done = tenantry("metadata", "declare", "tier", "--unique", "--environment", "acme", "--database", migrated_url)
+    assert done.returncode == 1
+    assert "gold" in done.stdout.splitlines()[1]
+    assert len(done.stdout.splitlines()) == 2
+    assert done.stderr == "Error: 1 organizations break the rule, so it is off. Mend them and declare again.\n"
