@@ -3,6 +3,7 @@
 import click
 
 from bench.deliveries import deliveries
+from bench.domains import domains
 from bench.events import events
 from bench.organizations import organizations
 
@@ -12,7 +13,7 @@ def main() -> None:
     """Measure a server of its own on both engines; write tables to bench/results/."""
 
 
-for command in (organizations, events, deliveries):
+for command in (organizations, events, deliveries, domains):
     main.add_command(command)
 
 if __name__ == "__main__":

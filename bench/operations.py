@@ -98,6 +98,18 @@ def _update(loaded: Loaded, random: Random) -> Request:
     return Request("PUT", f"/organizations/{loaded.any_id(random)}", msgspec.json.encode(body))
 
 
+def _ownership(loaded: Loaded, random: Random) -> Request:
+    return Request("GET", f"/tenantry/domains/{random.choice(loaded.any(random).domain_data).domain}")
+
+
+def _look_up(loaded: Loaded, random: Random) -> Request:
+    while True:
+        for data in loaded.any(random).domain_data:
+            if data.state == "verified":
+                query = urlencode({"email": f"someone{random.randrange(_FAR)}@{data.domain}"})
+                return Request("GET", f"/tenantry/organizations/lookup?{query}")
+
+
 OPERATIONS = (
     Operation("constant answer (`/health`)", _health),
     Operation("get", _get),
@@ -109,4 +121,9 @@ OPERATIONS = (
     Operation("search, a whole name", _search_name, fewest=1),
     Operation("create", _create, writes=True),
     Operation("update", _update, writes=True),
+)
+
+LOOK_UPS = (
+    Operation("ownership of a domain", _ownership),
+    Operation("organization of an e-mail address", _look_up, fewest=1),
 )

@@ -76,7 +76,12 @@ def prepare(database: str) -> str:
     """Migrate a new database, make an environment and a key; return the key. Raises ServerFailed."""
     _tenantry("migrate", "--database", database)
     _tenantry("environments", "create", _ENVIRONMENT, "--database", database)
-    return _tenantry("keys", "create", "--environment", _ENVIRONMENT, "--name", "bench", "--database", database)
+    return new_key(database, _ENVIRONMENT)
+
+
+def new_key(database: str, environment: str) -> str:
+    """Make a key of an environment; return it. Raises ServerFailed."""
+    return _tenantry("keys", "create", "--environment", environment, "--name", "bench", "--database", database)
 
 
 def _tenantry(*arguments: str) -> str:
