@@ -77,6 +77,14 @@ def _filter(loaded: Loaded, random: Random) -> Request:
     return _listing(domains=random.choice(loaded.any(random).domain_data).domain)
 
 
+def _filter_by_tier(loaded: Loaded, random: Random) -> Request:
+    return _listing(**{"metadata[tier]": loaded.any(random).metadata["tier"], "after": loaded.any_id(random)})
+
+
+def _filter_by_account(loaded: Loaded, random: Random) -> Request:
+    return _listing(**{"metadata[account]": loaded.any(random).metadata["account"]})
+
+
 def _search_word(loaded: Loaded, random: Random) -> Request:
     return _listing(search=random.choice(loaded.any(random).name.split()[:3]))
 
@@ -110,6 +118,9 @@ def _look_up(loaded: Loaded, random: Random) -> Request:
                 return Request("GET", f"/tenantry/organizations/lookup?{query}")
 
 
+DECLARED = ("tier", "account")
+"""The metadata keys that the filters are by."""
+
 OPERATIONS = (
     Operation("constant answer (`/health`)", _health),
     Operation("get", _get),
@@ -117,6 +128,8 @@ OPERATIONS = (
     Operation("list of ten, first page", _first_page, fewest=10),
     Operation("list of ten, after any id", _page_after),
     Operation("filter by one domain", _filter, fewest=1),
+    Operation("filter by metadata of many", _filter_by_tier),
+    Operation("filter by metadata of one", _filter_by_account, fewest=1),
     Operation("search, a word of many names", _search_word, fewest=1),
     Operation("search, a whole name", _search_name, fewest=1),
     Operation("create", _create, writes=True),

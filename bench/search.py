@@ -3,7 +3,8 @@
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
@@ -25,6 +26,7 @@ _RUNS = 40
 _MILLISECONDS = 1000
 
 Draw = Callable[[Random, int], str]
+Query = Callable[[Random, int], ListOrganizations]
 
 
 def _name(random: Random, count: int) -> str:
@@ -72,18 +74,29 @@ KINDS: tuple[tuple[str, Draw], ...] = (
 )
 
 
-@click.command()
-@click.option("--count", default=100_000, show_default=True, type=click.IntRange(100), help="Organizations.")
-@click.option("--engine", default="sqlite", show_default=True, type=click.Choice(("sqlite", "postgres")))
-@click.option(
-    "--folder",
-    default="/var/tmp",
-    show_default=True,
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Where the database of SQLite is meanwhile. Must be on a disk.",
+_OPTIONS = (
+    click.option("--count", default=100_000, show_default=True, type=click.IntRange(100), help="Organizations."),
+    click.option("--engine", default="sqlite", show_default=True, type=click.Choice(("sqlite", "postgres"))),
+    click.option(
+        "--folder",
+        default="/var/tmp",
+        show_default=True,
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        help="Where the database of SQLite is meanwhile. Must be on a disk.",
+    ),
 )
-def main(count: int, engine: str, folder: Path) -> None:
-    """Fill a fresh database and time the operation that answers a search, without HTTP."""
+
+
+def options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command its options: `count`, `engine`, `folder`."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+@contextmanager
+def filled(count: int, engine: str, folder: Path) -> Iterator[tuple[Database, Caller]]:
+    """Yield a fresh database with `count` organizations, and a caller of their environment."""
     with (
         tempfile.TemporaryDirectory(prefix="tenantry-bench-", dir=folder) as temporary,
         server.fresh_database(engine, Path(temporary)) as url,
@@ -93,19 +106,35 @@ def main(count: int, engine: str, folder: Path) -> None:
         server.settle(url)
         database = open_database(url, system_world(), _CONNECTIONS)
         try:
-            click.echo(_report(database, caller, count))
+            yield database, caller
         finally:
             database.close()
 
 
-def _report(database: Database, caller: Caller, count: int) -> str:
-    header = ["search", "matches on the page", "median ms", "p95 ms", "max ms"]
-    return table(header, list(_rows(database, caller, count)))
+@click.command()
+@options
+def main(count: int, engine: str, folder: Path) -> None:
+    """Fill a fresh database and time the operation that answers a search, without HTTP."""
+    with filled(count, engine, folder) as (database, caller):
+        kinds = [(kind, _searching(draw)) for kind, draw in KINDS]
+        click.echo(report("search", database, caller, count, kinds))
 
 
-def _rows(database: Database, caller: Caller, count: int) -> Iterator[list[str]]:
+def _searching(draw: Draw) -> Query:
+    return lambda random, count: ListOrganizations(search=draw(random, count))
+
+
+def report(name: str, database: Database, caller: Caller, count: int, kinds: Iterable[tuple[str, Query]]) -> str:
+    """Return a table: what each kind of query takes."""
+    header = [name, "matches on the page", "median ms", "p95 ms", "max ms"]
+    return table(header, list(_rows(database, caller, count, kinds)))
+
+
+def _rows(
+    database: Database, caller: Caller, count: int, kinds: Iterable[tuple[str, Query]]
+) -> Iterator[list[str]]:
     random = Random(SEED)
-    for kind, draw in KINDS:
+    for kind, draw in kinds:
         runs = sorted(_timed(database, caller, draw(random, count)) for _ in range(_RUNS))
         times = [seconds * _MILLISECONDS for seconds, _ in runs]
         shown = statistics.median(matches for _, matches in runs)
@@ -113,9 +142,8 @@ def _rows(database: Database, caller: Caller, count: int) -> Iterator[list[str]]
         yield [kind, f"{shown:.0f}", f"{statistics.median(times):.2f}", f"{p95:.2f}", f"{times[-1]:.2f}"]
 
 
-def _timed(database: Database, caller: Caller, text: str) -> tuple[float, int]:
-    """Return how many seconds a search takes, and how many it found."""
-    query = ListOrganizations(search=text)
+def _timed(database: Database, caller: Caller, query: ListOrganizations) -> tuple[float, int]:
+    """Return how many seconds a list takes, and how many are on its page."""
     started = time.perf_counter()
     page = database.read(lambda tx: service.list_page(tx, caller, query))
     return time.perf_counter() - started, len(page.data)

@@ -23,7 +23,7 @@ _PARAMETER = re.compile(r"(?<!:):(\w+)")
 _NARROW = 200
 """A range with fewer rows is looked through whole, whatever the other conditions are."""
 
-_SLACK_MILLISECONDS = 1000
+_SLACK_MILLISECONDS = 20
 """An organization that was made elsewhere has an id that may be a little older or younger than it says."""
 
 
