@@ -165,9 +165,9 @@ async def test_questions_keep_to_the_pace() -> None:
         resolver = Resolver(msgspec.structs.replace(options, rate=50.0))
         loop = asyncio.get_running_loop()
         started = loop.time()
-        await asyncio.gather(*(resolver.ask("acme.test", "TXT") for _ in range(75)))
-        # Fifty at once, the others one after the other: it cannot be faster, however fast the machine is.
-        assert loop.time() - started >= 0.49
+        await asyncio.gather(*(resolver.ask("acme.test", "TXT") for _ in range(20)))
+        # Two at once, the others one after the other: it cannot be faster, however fast the machine is.
+        assert loop.time() - started >= 0.34
 
 
 async def test_what_a_server_remarks_on_its_failure_is_kept() -> None:

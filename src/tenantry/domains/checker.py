@@ -24,6 +24,7 @@ _INTERVAL_SECONDS = 0.25
 _BUSY_SECONDS = 0.02  # what is through by then is recorded together
 _AFTER_FAILURE_SECONDS = 1.0
 _LEASE_MILLISECONDS = 5 * 60 * 1000
+_RECORDED_AT_ONCE = 32  # requests that write wait meanwhile
 
 
 def dns_asker(options: ResolverOptions) -> Callable[[], Awaitable[Asker]]:
@@ -69,18 +70,25 @@ class Checker:
             except Exception as error:
                 log.error("checks of domains failed", exc_info=error)
                 await asyncio.sleep(_AFTER_FAILURE_SECONDS)
-            await asyncio.sleep(_BUSY_SECONDS if self._tasks else _INTERVAL_SECONDS)
+            await asyncio.sleep(self._pause())
 
     async def stop(self) -> None:
         """Let go of what is under way, which is due again when its lease ends, and record the rest."""
         for task in self._tasks:
             task.cancel()
-        await self._record()
+        while self._finished:
+            await self._record()
+
+    def _pause(self) -> float:
+        if len(self._finished) >= _RECORDED_AT_ONCE:
+            return 0
+        return _BUSY_SECONDS if self._tasks or self._finished else _INTERVAL_SECONDS
 
     async def _turn(self) -> None:
         await self._record()
-        free = self._at_once - len(self._tasks)
-        if not free or not await self._database.read_soon(checks.any_due):
+        # Those that wait to be recorded count too: a slow database slows the questions down.
+        free = self._at_once - len(self._tasks) - len(self._finished)
+        if free <= 0 or not await self._database.read_soon(checks.any_due):
             return
         claimed = await self._database.write_soon(lambda tx: checks.claim(tx, free, _LEASE_MILLISECONDS))
         if claimed and self._asker is None:
@@ -104,11 +112,10 @@ class Checker:
         self._finished.append(Result(check, examination, self._chance()))
 
     async def _record(self) -> None:
-        finished, self._finished = self._finished, []
-        if not finished:
-            return
-        try:
-            await self._database.write_soon(lambda tx: checks.record(tx, finished, self._rules, self._refresh))
-        except BaseException:
-            self._finished = finished + self._finished
-            raise
+        """Record the first of what is through; what fails to be recorded stays."""
+        some = self._finished[:_RECORDED_AT_ONCE]
+        if some:
+            await self._database.write_soon(
+                lambda tx: checks.record(tx, some, self._rules, self._refresh),
+            )
+            del self._finished[: len(some)]

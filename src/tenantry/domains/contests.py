@@ -34,9 +34,9 @@ def stands(holder: DomainRow) -> bool:
 def challenge(tx: Transaction, row: DomainRow, days: int) -> Outcome:
     """Return what the proof of a pending domain leads to, where one organization can own it."""
     holders = _holders(tx, row)
-    contest = store.select_contest(tx, row.environment_id, row.domain.id)
     if not holders:
         return "free"
+    contest = store.select_contest(tx, row.environment_id, row.domain.id)
     if contest is None:
         _open(tx, row, holders[0], tx.milliseconds + days * DAY)
         return "under_way"

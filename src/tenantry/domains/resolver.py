@@ -40,7 +40,15 @@ _PAYLOAD = 1232
 _FRUITLESS = frozenset({"SERVFAIL", "REFUSED", "NOTIMP", "NOTAUTH", "FORMERR", "BADVERS"})
 # One costs half a millisecond of work here: so many at once are through well before the first is given up.
 _MOST_AT_ONCE = 2048
+# More at once would hold up requests for as long as it takes to ask.
+_BURST_SECONDS = 0.05
 _LONGEST_REMARK = 200
+
+
+def pace(rate: float) -> AsyncLimiter:
+    """Return what lets questions through at `rate` a second: after a silence a twentieth of a second's at once."""
+    at_once = max(1.0, rate * _BURST_SECONDS)
+    return AsyncLimiter(at_once, at_once / rate)
 
 
 class _Unanswered(Exception):
@@ -59,7 +67,7 @@ class Resolver:
         self._servers = options.servers or _of_system()
         self._preferred = 0
         self._backend = dns.asyncbackend.get_backend("asyncio")
-        self._pace = AsyncLimiter(max(1.0, options.rate), max(1.0, options.rate) / options.rate)
+        self._pace = pace(options.rate)
         self._places = asyncio.Semaphore(_places())
 
     async def ask(
@@ -78,7 +86,7 @@ class Resolver:
             checking_disabled=checking_disabled,
         )
         try:
-            _query(question)
+            dns.name.from_text(name)
         except dns.exception.DNSException:
             return _changed(question, error="was not asked, since the name is none that the DNS can hold")
         if authority is None:

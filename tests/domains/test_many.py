@@ -1,0 +1,166 @@
+"""Many domains that are due at once: none waits for ever, the pace is kept, and the work is bounded."""
+
+import asyncio
+import os
+import selectors
+import sqlite3
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from registry import RULES, Registry, rows
+from tenantry.core.db import Database, World, migrate, open_database
+from tenantry.core.db.sqlite import SqliteTransaction
+from tenantry.domains import store
+from tenantry.domains.checker import Checker
+from tenantry.domains.examine import Asker, Authority
+from tenantry.domains.questions import Question
+from tenantry.domains.resolver import pace
+from tenantry.domains.wire import DomainData, DomainName
+from tenantry.organizations.service import refresh_domains
+
+_OF_ONE = 200
+
+
+@pytest.fixture
+def registry(database: Database, now: list[int]) -> Registry:
+    return Registry(database, now)
+
+
+def claim_many(registry: Registry, count: int) -> None:
+    """Give new organizations so many domains that are to be proved."""
+    for first in range(0, count, _OF_ONE):
+        names = (DomainName(f"d{number}.example.com") for number in range(first, min(count, first + _OF_ONE)))
+        registry.organization(domain_data=[DomainData(name, "pending") for name in names])
+
+
+def test_of_10_000_domains_each_is_checked_before_any_is_checked_again(registry: Registry) -> None:
+    claim_many(registry, 10_000)
+    checked: list[str] = []
+    for _ in range(40):
+        # Most of them wait for longer than the minute after which those of the beginning are due again.
+        claimed = registry.due(250)
+        registry.end(claimed, {})
+        checked += [each.domain_id for each in claimed]
+        registry.now[0] += 7_000
+    assert set(Counter(checked).values()) == {1}
+    assert len(checked) == 10_000
+    assert {each.domain_id for each in registry.due(250)} <= set(checked[:2500])
+
+
+class _Leaps(selectors.SelectSelector):
+    """Waits for nothing: it is then as late as it would be, and a microsecond later at each turn."""
+
+    now = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self.now += (timeout or 0.0) + 1e-6
+        return super().select(0)
+
+
+class _LeapingLoop(asyncio.SelectorEventLoop):
+    """An event loop whose time leaps from one thing that is to happen to the next."""
+
+    def __init__(self) -> None:
+        self._leaps = _Leaps()
+        super().__init__(self._leaps)
+
+    def time(self) -> float:
+        return self._leaps.now
+
+
+@pytest.mark.parametrize("rate", [1, 10, 100, 1500])
+def test_10_000_questions_at_once_keep_to_the_rate_in_every_second(rate: int) -> None:
+    async def ask_all() -> list[tuple[float, int]]:
+        turns = pace(float(rate))
+        asked: list[tuple[float, int]] = []
+
+        async def ask(number: int) -> None:
+            await turns.acquire()
+            asked.append((asyncio.get_running_loop().time(), number))
+
+        await asyncio.gather(*(ask(number) for number in range(10_000)))
+        return asked
+
+    with asyncio.Runner(loop_factory=_LeapingLoop) as runner:
+        asked = runner.run(ask_all())
+    assert [number for _, number in asked] == list(range(10_000))
+    times = [time for time, _ in asked]
+    most = rate + max(1, rate // 20)
+    assert all(late - early > 0.999 for early, late in zip(times, times[most:], strict=False))
+    assert times[-1] == pytest.approx(10_000 / rate, rel=0.01)
+
+
+class _Nowhere:
+    """A DNS in which there is nothing. Each time a domain is first asked about, `look` is told which."""
+
+    def __init__(self, look: Callable[[str], None]) -> None:
+        self._look = look
+
+    async def ask(
+        self, name: str, type_: str, *, authority: Authority | None = None, checking_disabled: bool = False
+    ) -> Question:
+        if type_ == "TXT" and name.startswith("d") and name.count(".") == 2:
+            self._look(name)
+        await asyncio.sleep(0)
+        return Question(name=name, type=type_, rcode="NXDOMAIN", zone="com", negative_ttl=300)
+
+
+async def test_few_domains_are_under_way_at_once_however_many_are_due(registry: Registry) -> None:
+    claim_many(registry, 600)
+    asked: list[str] = []
+    under_way: list[int] = []
+    done = asyncio.Event()
+
+    def look(name: str) -> None:
+        asked.append(name)
+        under_way.append(len(asked) - registry.database.read(rows))
+        if len(asked) == 600:
+            done.set()
+
+    async def connect() -> Asker:
+        return _Nowhere(look)
+
+    clock = World(lambda: registry.now[0], os.urandom).clock
+    checker = Checker(registry.database, clock, lambda: 0.5, RULES, refresh_domains, connect, at_once=32)
+    running = asyncio.create_task(checker.run())
+    await done.wait()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await checker.stop()
+    assert len(set(asked)) == len(asked)
+    assert max(under_way) <= 32
+
+
+def test_sqlite_finds_a_domain_without_reading_the_others_of_the_environment(tmp_path: Path) -> None:
+    file = tmp_path / "planned.db"
+    world = World(lambda: 1_800_000_000_000, os.urandom)
+    database = open_database(f"sqlite:///{file}", world, 1)
+    migrate.apply(database)
+    database.close()
+    connection = sqlite3.connect(file, isolation_level=None)
+    statements: list[str] = []
+    connection.set_trace_callback(statements.append)
+    tx = SqliteTransaction(connection, world)
+    store.select(tx, "environment_1", "org_domain_1")
+    store.select_of_organization(tx, "environment_1", "org_1")
+    store.has(tx, "environment_1", "org_1", "acme.com")
+    store.select_taken(tx, "environment_1", "org_1", ["acme.com", "acme.org"])
+    store.select_owners(tx, "environment_1", "acme.com", 100)
+    store.select_claimants(tx, "environment_1", "acme.com", 100)
+    store.select_holder_of_token(tx, "environment_1", "acme.com", "token")
+    store.update_due(tx, "environment_1", "org_domain_1", 1)
+    store.is_any_due(tx)
+    store.claim(tx, 10, 1)
+    connection.set_trace_callback(None)
+    plans = {each: [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {each}")] for each in statements}
+    connection.close()
+    assert len(plans) == 10
+    reading_all = {
+        each: plan
+        for each, plan in plans.items()
+        if any(step.endswith("(environment_id=?)") or step.startswith("SCAN") for step in plan)
+    }
+    assert reading_all == {}
