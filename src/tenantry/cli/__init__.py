@@ -10,6 +10,7 @@ from tenantry.cli.keys import keys
 from tenantry.cli.metadata import metadata
 from tenantry.cli.serving import dev, serve
 from tenantry.cli.settings import settings
+from tenantry.cli.transfer import diff, export, import_
 from tenantry.cli.webhooks import webhooks
 
 
@@ -19,5 +20,8 @@ def main() -> None:
     """Tenantry: the organization directory that speaks the WorkOS wire protocol."""
 
 
-for command in (dev, serve, migrate, environments, keys, domains, metadata, webhooks, settings):
+for command in (
+    *(dev, serve, migrate, environments, keys, domains, metadata, webhooks),
+    *(import_, export, diff, settings),
+):
     main.add_command(command)

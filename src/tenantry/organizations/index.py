@@ -288,12 +288,13 @@ def _index_waiting(tx: Transaction) -> None:
         "SELECT place, environment_id, folded_name"
         " FROM organizations_to_index CROSS JOIN organizations USING (place)"
     )
-    for place, environment_id, folded_name in rows:
-        tx.run(
-            "INSERT INTO organization_index (rowid, terms) VALUES (:place, :terms)",
-            place=place,
-            terms=" ".join(terms_of_name(environment_id, folded_name)),
-        )
+    tx.run_all(
+        "INSERT INTO organization_index (rowid, terms) VALUES (:place, :terms)",
+        [
+            {"place": place, "terms": " ".join(terms_of_name(environment_id, folded_name))}
+            for place, environment_id, folded_name in rows
+        ],
+    )
     tx.run("DELETE FROM organizations_to_index")
 
 

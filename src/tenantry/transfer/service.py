@@ -1,0 +1,124 @@
+"""Organizations in bulk: into an environment, out of one, and what two places have that is not the same."""
+
+import io
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import BinaryIO, Literal
+
+import msgspec
+
+from tenantry.core.caller import Caller
+from tenantry.core.db import Database, Transaction
+from tenantry.domains.service import DomainRules
+from tenantry.organizations.imports import Given, Taken, take_in
+from tenantry.organizations.wire import Organization
+from tenantry.transfer.files import CsvWriter, columns_of
+from tenantry.transfer.sources import Item, Source, SourceFailed, every
+
+_AT_ONCE = 2000
+# While one waits for PostgreSQL another works. SQLite has one writer, and threads beside it hold it up.
+_WAITING = {"sqlite": 0, "postgres": 3}
+_TOLD_EVERY = 500
+
+Format = Literal["ndjson", "csv"]
+
+_decode = msgspec.json.Decoder(Organization).decode
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """Records of a source with what became of each, durable; `cursor` is the place after them."""
+
+    cursor: str
+    items: list[Item]
+    taken: list[Taken]
+
+
+def take_all(
+    database: Database, caller: Caller, source: Source, rules: DomainRules, *, after: str | None, dry_run: bool
+) -> Iterator[Batch]:
+    """Take in what `source` has past `after`, and yield it in its order as it becomes durable.
+
+    Holds a few thousand records in memory at most. Raises SourceFailed, after what was read before has been
+    yielded.
+    """
+    waiting: deque[tuple[set[str], Future[Batch]]] = deque()
+    most = _WAITING[database.engine]
+    take = partial(_take, database, caller, rules=rules, dry_run=dry_run)
+    with ThreadPoolExecutor(max(1, most), "tenantry-import") as pool:
+        try:
+            for items in _batches(source.items(after)):
+                about = set().union(*(item.identities for item in items))
+                while any(not about.isdisjoint(others) for others, _ in waiting):
+                    yield waiting.popleft()[1].result()
+                waiting.append((about, pool.submit(take, items)))
+                if len(waiting) > most:
+                    yield waiting.popleft()[1].result()
+        except SourceFailed:
+            yield from (future.result() for _, future in waiting)
+            raise
+        yield from (future.result() for _, future in waiting)
+
+
+def _batches(items: Iterator[Item]) -> Iterator[list[Item]]:
+    """Yield the items some at a time, none of which is about the same organization as another.
+
+    Raises SourceFailed as `items` does, after the items before.
+    """
+    batch: list[Item] = []
+    seen: set[str] = set()
+    try:
+        for item in items:
+            if len(batch) >= _AT_ONCE or not seen.isdisjoint(item.identities):
+                yield batch
+                batch, seen = [], set()
+            batch.append(item)
+            seen |= item.identities
+    except SourceFailed:
+        if batch:
+            yield batch
+        raise
+    if batch:
+        yield batch
+
+
+def _take(database: Database, caller: Caller, items: list[Item], rules: DomainRules, *, dry_run: bool) -> Batch:
+    given = [item.given for item in items if item.given is not None]
+    work = partial(_take_in, caller=caller, given=given, rules=rules, dry_run=dry_run)
+    taken = iter(database.read(work) if dry_run else database.write(work))
+    outcomes = [
+        Taken("refused", item.shown.get("id"), item.problems) if item.given is None else next(taken)
+        for item in items
+    ]
+    return Batch(items[-1].cursor, items, outcomes)
+
+
+def _take_in(
+    tx: Transaction, caller: Caller, given: list[Given], rules: DomainRules, *, dry_run: bool
+) -> list[Taken]:
+    return take_in(tx, caller, given, rules, dry_run=dry_run)
+
+
+def export(tx: Transaction, caller: Caller, form: Format, file: BinaryIO, progress: Callable[[int], None]) -> int:
+    """Write every organization of an environment to `file`; return how many.
+
+    `progress` is told of each some that were written. The transaction must see one state of the database.
+    """
+    if form == "ndjson":
+        return _write_all((partial(file.write, wire + b"\n") for wire in every(tx, caller)), progress)
+    text = io.TextIOWrapper(file, "utf-8", newline="", write_through=True)
+    table = CsvWriter(text, columns_of(map(_decode, every(tx, caller))))
+    count = _write_all((partial(table.write, wire) for wire in every(tx, caller)), progress)
+    text.detach()
+    return count
+
+
+def _write_all(writes: Iterator[Callable[[], object]], progress: Callable[[int], None]) -> int:
+    count = 0
+    for count, write in enumerate(writes, 1):
+        write()
+        if count % _TOLD_EVERY == 0:
+            progress(_TOLD_EVERY)
+    progress(count % _TOLD_EVERY)
+    return count
