@@ -2,6 +2,7 @@
 
 import click
 
+from bench.compare import compare
 from bench.deliveries import deliveries
 from bench.domains import domains
 from bench.events import events
@@ -13,7 +14,7 @@ def main() -> None:
     """Measure a server of its own on both engines; write tables to bench/results/."""
 
 
-for command in (organizations, events, deliveries, domains):
+for command in (organizations, compare, events, deliveries, domains):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -151,7 +151,7 @@ def load(base_url: str, key: str, count: int, *, seed: int = SEED, concurrency: 
 @click.option("--seed", default=SEED, show_default=True, help="Another seed makes other organizations.")
 @click.option("--concurrency", default=CONCURRENCY, show_default=True, type=click.IntRange(1, 1024))
 def main(base_url: str, key: str, count: int, seed: int, concurrency: int) -> None:
-    """Create generated organizations on a server."""
+    """Create generated organizations on any server that speaks the wire."""
     started = time.monotonic()
     try:
         load(base_url, key, count, seed=seed, concurrency=concurrency)

@@ -1,4 +1,4 @@
-"""A `tenantry serve` process on a fresh database, set up by the commands that a user types."""
+"""Server processes on fresh databases: `tenantry serve`, set up by the commands that a user types, and peers."""
 
 import contextlib
 import http.client
@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
@@ -20,6 +20,8 @@ import psycopg
 
 POSTGRES = os.environ.get("TENANTRY_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/postgres")
 _TENANTRY = str(Path(sys.executable).with_name("tenantry"))
+_ROOT = Path(__file__).parents[1]
+_PEER = "bench.peers.fastapi_sqlalchemy.app:app"
 _ENVIRONMENT = "bench"
 _START_SECONDS = 20.0
 _STOP_SECONDS = 20.0
@@ -92,16 +94,19 @@ def _tenantry(*arguments: str) -> str:
 
 
 class Server:
-    """A running server. Its log goes to a file, as in production; `settings` are environment variables."""
+    """A running server, begun by the command that `line` gives for a port.
 
-    def __init__(self, database: str, folder: Path, settings: Mapping[str, str]) -> None:
+    Its log goes to a file in `folder`, as in production; `settings` are environment variables.
+    """
+
+    def __init__(self, line: Callable[[int], list[str]], folder: Path, settings: Mapping[str, str]) -> None:
         self._port = free_port()
         self._log = folder / "server.log"
         self.base_url = f"http://127.0.0.1:{self._port}"
         started = time.perf_counter()
         with self._log.open("wb") as output:
             self._process = subprocess.Popen(
-                [_TENANTRY, "serve", "--database", database, "--port", str(self._port)],
+                line(self._port),
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=os.environ | settings,
@@ -152,8 +157,30 @@ class Server:
 
 @contextlib.contextmanager
 def serving(database: str, folder: Path, settings: Mapping[str, str] = MappingProxyType({})) -> Iterator[Server]:
-    """Yield a server, and stop it afterwards, whatever happened. What it complained of is shown on failure."""
-    server = Server(database, folder, settings)
+    """Yield Tenantry's server, and stop it afterwards, whatever happened."""
+
+    def line(port: int) -> list[str]:
+        return [_TENANTRY, "serve", "--database", database, "--port", str(port)]
+
+    with _running(Server(line, folder, settings)) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def serving_peer(database: str, folder: Path, key: str) -> Iterator[Server]:
+    """Yield the peer's server, one worker too, which makes its tables and knows one key; stop it afterwards."""
+
+    def line(port: int) -> list[str]:
+        return [sys.executable, "-m", "uvicorn", _PEER, "--port", str(port)]
+
+    settings = {"PEER_DATABASE": database, "PEER_KEY": key, "PYTHONPATH": str(_ROOT)}
+    with _running(Server(line, folder, settings)) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def _running(server: Server) -> Iterator[Server]:
+    """Stop a server at the end. What it complained of is shown on failure."""
     try:
         yield server
     except Exception:
