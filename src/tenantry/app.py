@@ -23,6 +23,7 @@ from tenantry.events.api import RESOURCE as EVENTS
 from tenantry.organizations.api import resource as organizations
 from tenantry.organizations.service import refresh_domains
 from tenantry.settings import InvalidSettings, Settings, variable
+from tenantry.transfer.api import resource as transfer
 from tenantry.webhooks import schedule
 from tenantry.webhooks.api import resource as webhook_endpoints
 from tenantry.webhooks.dispatch import Options
@@ -104,6 +105,7 @@ def resources(settings: Settings) -> tuple[Resource, ...]:
     return (
         organizations(rules),
         organization_domains(rules, refresh_domains),
+        transfer(rules),
         EVENTS,
         webhook_endpoints(target_policy(settings)),
     )
