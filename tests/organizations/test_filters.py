@@ -369,3 +369,10 @@ def test_what_is_looked_for_far_is_found_over_http(api: httpx.Client) -> None:
         create(api)
     assert found(api, "metadata[tier]=rare") == {rare}
     assert found(api, "metadata[tier]=rare&order=asc") == {rare}
+
+
+def test_the_document_describes_metadata_as_keys_in_brackets(api: httpx.Client) -> None:
+    operation = api.get("/openapi.json").json()["paths"]["/organizations"]["get"]
+    metadata = next(each for each in operation["parameters"] if each["name"] == "metadata")
+    assert (metadata["style"], metadata["explode"]) == ("deepObject", True)
+    assert metadata["schema"]["additionalProperties"] == {"type": "string"}

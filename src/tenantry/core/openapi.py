@@ -150,8 +150,13 @@ def _query_parameter(name: str, schema: Json) -> Json:
         schema = kinds[0]
     parameter = {"name": name, "in": "query", "required": False, "schema": schema}
     if schema.get("type") == "object":
-        # A key that is given once is what a document can describe; `core.forms` takes it several times.
-        return parameter | {"style": "deepObject", "explode": True}
+        # That a key may be given several times, as `core.forms` takes it, no document can say in this style.
+        one = schema["additionalProperties"]["items"]
+        return parameter | {
+            "schema": schema | {"additionalProperties": one},
+            "style": "deepObject",
+            "explode": True,
+        }
     return parameter | ({"style": "form", "explode": False} if schema.get("type") == "array" else {})
 
 

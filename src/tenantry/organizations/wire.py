@@ -121,7 +121,6 @@ class ListOrganizations(PageQuery, kw_only=True, frozen=True):
                 "Organizations with this value of the key, as `metadata[tier]=diamond`: of each key given, and of"
                 " one given several times any. An empty value: with any at all. An extension of Tenantry's."
             ),
-            extra_json_schema={"additionalProperties": {"type": "string"}},
         ),
     ] = msgspec.field(default_factory=dict)
     created_after: (
