@@ -6,6 +6,7 @@ match the rest, a request looks at so many and stops: its page may be short, and
 """
 
 import re
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -17,7 +18,7 @@ from tenantry.core.page import Bounds
 from tenantry.organizations import index, metadata_index
 from tenantry.organizations.wire import PREFIX
 
-MOST_COUNTED = 10_000
+MOST_COUNTED = 5_000
 _PARAMETER = re.compile(r"(?<!:):(\w+)")
 
 _NARROW = 200
@@ -162,6 +163,15 @@ class _Query:
         self._stop()
         return Walked(found, looked_up_to)
 
+    def has_any(self, cursor: str, *, descending: bool) -> bool:
+        """Return whether there may be a match past `cursor`. Raises TakesLong."""
+        span = self._created.past(cursor, descending=descending)
+        lead = self._lead(span, descending=descending)
+        if not self._rest(lead):
+            return bool(self._ids(lead, span, 1, descending=descending))
+        walked = self.walk(cursor, descending=descending, most=1)
+        return bool(walked.rows) or walked.stopped is not None
+
     def count(self) -> Counted:
         """Return how many match, as far as the effort goes. Raises TakesLong."""
         span = self._created
@@ -258,8 +268,7 @@ def has_behind(
 
     Raises TakesLong.
     """
-    walked = _Query(tx, environment_id, chosen, effort).walk(first, descending=not limits.descending, most=1)
-    return bool(walked.rows) or walked.stopped is not None
+    return _Query(tx, environment_id, chosen, effort).has_any(first, descending=not limits.descending)
 
 
 def count(tx: Transaction, environment_id: str, chosen: Filter, effort: Effort) -> Counted:
@@ -365,5 +374,9 @@ def _parameters(chosen: Filter) -> dict[str, object]:
 
 def _used(sql: str, parameters: dict[str, object]) -> dict[str, object]:
     """Return those of `parameters` that the query names."""
-    names = set(_PARAMETER.findall(sql))
-    return {name: value for name, value in parameters.items() if name in names}
+    return {name: parameters[name] for name in _names(sql)}
+
+
+@lru_cache(maxsize=512)
+def _names(sql: str) -> frozenset[str]:
+    return frozenset(_PARAMETER.findall(sql))
