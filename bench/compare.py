@@ -13,7 +13,7 @@ from bench import command, measure, server
 from bench.command import Place
 from bench.load import SEED, load
 from bench.measure import Figures, Target
-from bench.operations import OPERATIONS, Loaded, Operation
+from bench.operations import ON_THE_WIRE, Loaded, Operation
 from bench.report import NAMES, Conditions, circumstances, rate_of, table
 
 _CLIENTS = 32
@@ -69,7 +69,7 @@ def _measured(place: Place, count: int, conditions: Conditions) -> _Result:
         )
         server.settle(place.database)
         server.settle(peer_database)
-        pairs = [_pair(place, ours, theirs, operation, conditions) for operation in OPERATIONS]
+        pairs = [_pair(place, ours, theirs, operation, conditions) for operation in ON_THE_WIRE]
     return _Result(place.engine, server.version(place.engine), pairs)
 
 

@@ -40,12 +40,16 @@ L = TypeVar("L")
 
 
 class Operation(NamedTuple, Generic[L]):
-    """An operation. A list's answer must hold `fewest` objects, or the server did not do the work."""
+    """An operation. A list's answer must hold `fewest` objects, or the server did not do the work.
+
+    One that is an `extension` of Tenantry's is not on the public wire: other servers do not have it.
+    """
 
     name: str
     request: Callable[[L, Random], Request]
     fewest: int = 0
     writes: bool = False
+    extension: bool = False
 
 
 def _listing(**query: str) -> Request:
@@ -128,13 +132,16 @@ OPERATIONS = (
     Operation("list of ten, first page", _first_page, fewest=10),
     Operation("list of ten, after any id", _page_after),
     Operation("filter by one domain", _filter, fewest=1),
-    Operation("filter by metadata of many", _filter_by_tier),
-    Operation("filter by metadata of one", _filter_by_account, fewest=1),
+    Operation("filter by metadata of many", _filter_by_tier, extension=True),
+    Operation("filter by metadata of one", _filter_by_account, fewest=1, extension=True),
     Operation("search, a word of many names", _search_word, fewest=1),
     Operation("search, a whole name", _search_name, fewest=1),
     Operation("create", _create, writes=True),
     Operation("update", _update, writes=True),
 )
+
+ON_THE_WIRE = tuple(operation for operation in OPERATIONS if not operation.extension)
+"""Those that any server of the public wire has."""
 
 LOOK_UPS = (
     Operation("ownership of a domain", _ownership),

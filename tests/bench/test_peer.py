@@ -11,7 +11,7 @@ import httpx
 import msgspec
 import pytest
 from bench.load import SEED
-from bench.operations import OPERATIONS, Loaded
+from bench.operations import ON_THE_WIRE, Loaded
 from bench.server import fresh_database, serving_peer
 
 from bench import generate
@@ -64,7 +64,7 @@ def test_each_measured_operation_and_each_page_is_answered_alike(api: httpx.Clie
             page = each.get("/organizations", params=query).json()
             pages.append(comparable(page, organizations.ids))
         assert pages[0] == pages[1], (order, cursor, place)
-    for operation in OPERATIONS[1:]:
+    for operation in ON_THE_WIRE[1:]:
         for seed in range(6):
             answers = []
             for each, organizations in both:
