@@ -150,9 +150,11 @@ class _Query:
         span = self._created.past(cursor, descending=descending)
         lead = self._lead(span, descending=descending)
         rest = self._rest(lead)
+        if not rest and lead is not _BY_NAME:
+            return Walked(self._all_of(lead, span, descending=descending, most=most))
         found: list[Match] = []
         looked_up_to = ""
-        for looked in self._effort.rounds if rest else (most,):
+        for looked in self._effort.rounds:
             ids = self._ids(lead, span, looked, descending=descending)
             if ids:
                 found += self._matches(ids, rest, descending=descending, most=most - len(found))
@@ -232,6 +234,16 @@ class _Query:
         sql = f"SELECT count(*) FROM ({lead.sql(span, descending=descending)}) AS looked"
         count: int = self._all(sql, looked=most, **span.parameters())[0][0]
         return count
+
+    def _all_of(self, lead: _Lead, span: Span, *, descending: bool, most: int) -> list[Match]:
+        """Return the first `most` of the way, which says all that is asked."""
+        rows = self._all(
+            "SELECT id, wire FROM organizations WHERE environment_id = :environment_id"
+            f" AND id IN ({lead.sql(span, descending=descending)}) ORDER BY id{' DESC' if descending else ''}",
+            looked=most,
+            **span.parameters(),
+        )
+        return [(row[0], msgspec.Raw(row[1])) for row in rows]
 
     def _matches(self, ids: list[str], rest: str, *, descending: bool, most: int) -> list[Match]:
         rows = self._all(
