@@ -2,35 +2,44 @@
 
 import asyncio
 import sys
+import time
 from collections.abc import MutableMapping
 from typing import Any, BinaryIO
 
 import msgspec
 import structlog
 
+from tenantry.core.clock import timestamp
+
+_encode = msgspec.json.Encoder(enc_hook=repr).encode
 _console = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
 
 
 def configure(*, readable: bool) -> None:
     """Send log lines to standard output: for people when `readable`, else one JSON object a line."""
-    shared: list[Any] = [structlog.processors.add_log_level, structlog.processors.TimeStamper("iso", utc=True)]
     if readable:
         structlog.configure(
-            processors=[*shared, _readable],
+            processors=[_stamp, _readable],
             logger_factory=structlog.PrintLoggerFactory(),
             cache_logger_on_first_use=True,
         )
         return
     structlog.configure(
-        processors=[
-            *shared,
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(serializer=_serialize),
-        ],
+        processors=[_stamp, structlog.processors.format_exc_info, _as_json],
         logger_factory=lambda *_: _LineWriter(sys.stdout.buffer),
         wrapper_class=structlog.make_filtering_bound_logger(0),
         cache_logger_on_first_use=True,
     )
+
+
+def _stamp(_logger: Any, level: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    event["level"] = level
+    event["timestamp"] = timestamp(time.time_ns() // 1_000_000)
+    return event
+
+
+def _as_json(_logger: Any, _level: str, event: MutableMapping[str, Any]) -> bytes:
+    return _encode(event)
 
 
 def _readable(logger: Any, name: str, event: MutableMapping[str, Any]) -> str:
@@ -65,7 +74,3 @@ class _LineWriter:
         lines, self._waiting = self._waiting, []
         self._file.write(b"\n".join(lines) + b"\n")
         self._file.flush()
-
-
-def _serialize(event: object, **_: object) -> bytes:
-    return msgspec.json.encode(event, enc_hook=repr)

@@ -149,10 +149,17 @@ class KeyUses:
 
     def __init__(self) -> None:
         self._uses: dict[str, str] = {}
+        self._known: tuple[Transaction | None, dict[str | None, Caller]] = (None, {})
 
     def authenticate(self, tx: Transaction, authorization: str | None) -> Caller:
-        """Do as `authenticate` does, and note the use."""
-        caller = authenticate(tx, authorization)
+        """Do as `authenticate` does, and note the use. Requests that share a transaction share the look-up."""
+        known_in, callers = self._known
+        if known_in is not tx:
+            callers = {}
+            self._known = (tx, callers)
+        caller = callers.get(authorization)
+        if caller is None:
+            caller = callers[authorization] = authenticate(tx, authorization)
         self._uses[caller.key_id] = tx.now
         return caller
 

@@ -2,13 +2,15 @@
 
 import asyncio
 import contextlib
+import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tenantry.core.db import Database, Transaction
+from tenantry.core.clock import system_clock
+from tenantry.core.db import Database, Row, Transaction, World, open_database
 
 
 class Refused(Exception):
@@ -38,6 +40,14 @@ def increment(tx: Transaction) -> int:
     assert row is not None
     tx.run("UPDATE counters SET value = :value WHERE name = 'hits'", value=row[0] + 1)
     return int(row[0]) + 1
+
+
+def hits(tx: Transaction) -> Row | None:
+    return tx.one("SELECT value FROM counters WHERE name = 'hits'")
+
+
+async def _hits_soon(database: Database) -> Row | None:
+    return await database.read_soon(hits)
 
 
 def insert(tx: Transaction, name: str) -> None:
@@ -90,8 +100,37 @@ async def test_writes_from_the_event_loop_are_grouped_and_kept_apart(counters: D
     )
     assert sorted(outcome for outcome in outcomes if isinstance(outcome, int)) == list(range(1, 51))
     assert isinstance(outcomes[-1], Refused)
-    assert await counters.read_soon(lambda tx: tx.one("SELECT value FROM counters WHERE name = 'hits'")) == (50,)
+    assert await counters.read_soon(hits) == (50,)
     assert value(counters, "undone") is None
+
+
+async def test_a_look_up_sees_what_was_committed_before_it_in_the_same_turn_of_the_event_loop(
+    counters: Database,
+) -> None:
+    for expected in range(1, 4):
+        assert await counters.read_soon(hits) == (expected - 1,)
+        counters.write(increment)
+        assert await counters.read_soon(hits) == (expected,)
+
+
+async def test_a_look_up_sees_in_the_next_turn_what_another_process_committed(
+    counters: Database, database_url: str
+) -> None:
+    other = open_database(database_url, World(system_clock(), os.urandom), 1)
+    try:
+        for expected in range(1, 4):
+            await counters.read_soon(hits)
+            other.write(increment)
+            await asyncio.sleep(0)
+            assert await counters.read_soon(hits) == (expected,)
+    finally:
+        other.close()
+
+
+def test_look_ups_of_one_event_loop_after_another_each_see_the_last_commit(counters: Database) -> None:
+    for expected in range(3):
+        assert asyncio.run(_hits_soon(counters)) == (expected,)
+        counters.write(increment)
 
 
 def test_a_reader_sees_the_last_commit_and_does_not_wait_for_a_writer(counters: Database) -> None:

@@ -70,6 +70,15 @@ class SqliteTransaction(Transaction):
                 statement = ""
 
 
+@dataclass(slots=True, frozen=True)
+class _Turn:
+    """The transaction of the look-ups in one turn of an event loop, and what it was begun after."""
+
+    tx: SqliteTransaction
+    loop: asyncio.AbstractEventLoop
+    commits: int
+
+
 @dataclass(slots=True)
 class _Outcome:
     value: Any = None
@@ -100,6 +109,7 @@ class SqliteDatabase(Database):
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
         self._readers = threading.local()
         self._connections: list[sqlite3.Connection] = []
+        self._committed = 0
         self._starting = threading.Lock()
         self._writer: threading.Thread | None = None
         self._scanners = ThreadPoolExecutor(_SCANNING_THREADS, "tenantry-scan")
@@ -123,7 +133,7 @@ class SqliteDatabase(Database):
         if scans:
             return await asyncio.get_running_loop().run_in_executor(self._scanners, self.read, work)
         # A look-up by index takes microseconds, less than handing it to a thread.
-        return self.read(work)
+        return work(self._shared_transaction(asyncio.get_running_loop()))
 
     async def write_soon(self, work: Work[T]) -> T:
         loop = asyncio.get_running_loop()
@@ -138,6 +148,32 @@ class SqliteDatabase(Database):
         self._scanners.shutdown()
         for connection in self._connections:
             connection.close()
+
+    def _shared_transaction(self, loop: asyncio.AbstractEventLoop) -> SqliteTransaction:
+        """Return the transaction that the look-ups of this turn of the loop share.
+
+        Beginning and ending one costs as much as a look-up. It ends before the loop comes to
+        what reached it after this call, and when this process commits: so whoever asks sees
+        all that was committed before.
+        """
+        turn: _Turn | None = getattr(self._readers, "turn", None)
+        if turn is not None and turn.loop is loop and turn.commits == self._committed:
+            return turn.tx
+        if turn is not None:
+            self._end_turn(turn)
+        connection: sqlite3.Connection | None = getattr(self._readers, "shared", None)
+        if connection is None:
+            connection = self._readers.shared = self._open_reader()
+        committed = self._committed
+        connection.execute("BEGIN")
+        turn = self._readers.turn = _Turn(SqliteTransaction(connection, self._world), loop, committed)
+        loop.call_soon(self._end_turn, turn)
+        return turn.tx
+
+    def _end_turn(self, turn: _Turn) -> None:
+        if self._readers.turn is turn:
+            self._readers.turn = None
+            self._readers.shared.execute("COMMIT")
 
     def _open(self, mode: str, pragmas: tuple[str, ...]) -> sqlite3.Connection:
         try:
@@ -176,6 +212,7 @@ class SqliteDatabase(Database):
     def _write_groups(self, connection: sqlite3.Connection) -> None:
         while (group := self._take_group()) is not None:
             outcomes = _commit_group(connection, self._world, [job.work for job in group])
+            self._committed += 1
             self.commits.tell()
             _settle(group, outcomes)
 
