@@ -15,10 +15,10 @@ _SETTLED: dict[str, LiteralString] = {
 }
 
 
-# SQLite does not walk an index by a row value that holds the table's key, so it compares one by one:
-# the transaction is always the same there.
+# SQLite does not walk an index by a row value that holds the table's key, so it compares one by one: the
+# transaction is always 0 there. A place may stand before it, as one kept when there was no event does.
 _PAST: dict[str, LiteralString] = {
-    "sqlite": " AND transaction_id = :transaction_id AND position > :position",
+    "sqlite": " AND transaction_id = 0 AND position > :position AND :transaction_id <= 0",
     "postgres": " AND (transaction_id, position) > (:transaction_id, :position)",
 }
 
