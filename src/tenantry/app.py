@@ -4,6 +4,7 @@ from collections.abc import Callable
 from importlib.resources import files
 
 from tenantry import __version__
+from tenantry.audit_logs.api import RESOURCE as AUDIT_LOGS
 from tenantry.core import openapi, reference
 from tenantry.core.addresses import networks
 from tenantry.core.addresses import servers as dns_servers
@@ -108,6 +109,7 @@ def resources(settings: Settings) -> tuple[Resource, ...]:
         transfer(rules),
         EVENTS,
         webhook_endpoints(target_policy(settings)),
+        AUDIT_LOGS,
     )
 
 

@@ -7,6 +7,7 @@ from functools import partial
 
 import structlog
 
+from tenantry.audit_logs import service as audit_logs
 from tenantry.core import idempotency
 from tenantry.core.db import Database
 from tenantry.domains import checks
@@ -84,6 +85,8 @@ class Worker:
         while await self._database.write_soon(lambda tx: delivery.prune(tx, self._event_retention_days)):
             pass
         while await self._database.write_soon(lambda tx: checks.prune(tx, self._attempt_retention_days)):
+            pass
+        while await self._database.write_soon(audit_logs.prune):
             pass
 
     async def _index_metadata(self) -> None:

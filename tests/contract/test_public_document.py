@@ -12,6 +12,7 @@ from differences import UNLISTED_CODES, UNLISTED_STATUSES
 
 from support import IN_CI, REFERENCE, Server, client, grant
 from tenantry.app import public_operations
+from tenantry.core.clock import system_clock, timestamp
 from tenantry.core.db import Database
 
 DOCUMENT = REFERENCE / "workos-openapi.yaml"
@@ -231,6 +232,85 @@ def domain_answers(clients: Clients) -> Answers:
     yield "DELETE", template, full.delete(at_pending)
 
 
+AUDIT_SCHEMA = {
+    "actor": {"metadata": {"type": "object"}},
+    "targets": [{"type": "user", "metadata": {"type": "object"}}],
+    "metadata": {"type": "object", "required": ["plan"]},
+}
+TEXT, LARGE = {"content-type": "text/plain"}, b'"' + b"a" * (1 << 20) + b'"'
+
+
+def audit_schema_answers(clients: Clients) -> Answers:
+    template, actions, full = "/audit_logs/actions/{actionName}/schemas", "/audit_logs/actions", clients.full
+    path = "/audit_logs/actions/user.signed_in/schemas"
+    yield "POST", template, full.post(path, json=AUDIT_SCHEMA)
+    yield "POST", template, full.post(path, json={"targets": [{"type": "user"}]})
+    yield "POST", template, full.post(path, json={"targets": []})
+    yield "POST", template, full.post(path, content=b"{")
+    yield "POST", template, full.post(path, content=b"x", headers=TEXT)
+    yield "POST", template, full.post(path, content=LARGE)
+    yield "POST", template, clients.reader.post(path, json=AUDIT_SCHEMA)
+    yield "POST", template, clients.nobody.post(path, json=AUDIT_SCHEMA)
+    yield "GET", template, full.get(path)
+    yield "GET", template, full.get(f"{path}?limit=1&order=asc")
+    yield "GET", template, full.get(f"{path}?limit=abc")
+    yield "GET", template, full.get("/audit_logs/actions/unknown/schemas")
+    yield "GET", template, clients.nobody.get(path)
+    full.post("/audit_logs/actions/user.signed_out/schemas", json=AUDIT_SCHEMA)
+    yield "GET", actions, full.get(actions)
+    yield "GET", actions, full.get(f"{actions}?limit=1")
+    yield "GET", actions, full.get(f"{actions}?limit=abc")
+    yield "GET", actions, clients.nobody.get(actions)
+
+
+def audit_event_answers(clients: Clients) -> Answers:
+    path, full = "/audit_logs/events", clients.full
+    full.post("/audit_logs/actions/user.signed_in/schemas", json=AUDIT_SCHEMA)
+    event = {
+        "action": "user.signed_in",
+        "occurred_at": timestamp(system_clock()()),
+        "actor": {"id": "user_1", "type": "user"},
+        "targets": [{"id": "user_1", "type": "user"}],
+        "context": {"location": "192.0.2.1"},
+        "metadata": {"plan": "paid"},
+    }
+    organization_id = full.post("/organizations", json={"name": "Acme"}).json()["id"]
+    body = {"organization_id": organization_id, "event": event}
+    yield "POST", path, full.post(path, json=body)
+    yield "POST", path, full.post(path, json=body | {"event": event | {"metadata": {}}})
+    yield "POST", path, full.post(path, json=body | {"event": event | {"action": "unknown"}})
+    yield "POST", path, full.post(path, json=body | {"event": event | {"occurred_at": "2001-01-01T00:00:00Z"}})
+    yield "POST", path, full.post(path, json=body | {"organization_id": UNKNOWN})
+    yield "POST", path, full.post(path, json={})
+    yield "POST", path, full.post(path, content=b"{")
+    yield "POST", path, full.post(path, content=b"x", headers=TEXT)
+    yield "POST", path, full.post(path, content=LARGE)
+    yield "POST", path, clients.reader.post(path, json=body)
+    yield "POST", path, clients.nobody.post(path, json=body)
+
+
+def audit_retention_answers(clients: Clients) -> Answers:
+    retention, configuration = (
+        f"/organizations/{{id}}/{each}" for each in ("audit_logs_retention", "audit_log_configuration")
+    )
+    organization_id = clients.full.post("/organizations", json={"name": "Acme"}).json()["id"]
+    path, days = retention.format(id=organization_id), {"retention_period_in_days": 30}
+    yield "GET", retention, clients.full.get(path)
+    yield "PUT", retention, clients.full.put(path, json=days)
+    yield "PUT", retention, clients.full.put(path, json={"retention_period": "1_YEAR"})
+    yield "PUT", retention, clients.full.put(path, json={"retention_period_in_days": 31})
+    yield "PUT", retention, clients.full.put(retention.format(id=UNKNOWN), json=days)
+    yield "PUT", retention, clients.full.put(path, content=b"{")
+    yield "PUT", retention, clients.full.put(path, content=b"x", headers=TEXT)
+    yield "PUT", retention, clients.full.put(path, content=LARGE)
+    yield "PUT", retention, clients.reader.put(path, json=days)
+    yield "PUT", retention, clients.nobody.put(path, json=days)
+    for template in (retention, configuration):
+        yield "GET", template, clients.full.get(template.format(id=organization_id))
+        yield "GET", template, clients.full.get(template.format(id=UNKNOWN))
+        yield "GET", template, clients.nobody.get(template.format(id=organization_id))
+
+
 ANSWERS: tuple[Callable[[Clients], Answers], ...] = (
     list_answers,
     create_answers,
@@ -243,6 +323,9 @@ ANSWERS: tuple[Callable[[Clients], Answers], ...] = (
     webhook_delete_answers,
     domain_create_answers,
     domain_answers,
+    audit_schema_answers,
+    audit_event_answers,
+    audit_retention_answers,
 )
 
 

@@ -86,6 +86,7 @@ def test_every_example_works_as_it_stands(page: str, server: Server, access: Acc
         body = {"organization_id": created["id"], "domain": domain}
         organization_domain = api.post("/organization_domains", json=body).json()
         api.put("/tenantry/metadata_keys/tier", json={})
+        api.post("/audit_logs/actions/user.signed_in/schemas", json={"targets": [{"type": "user"}]})
         variables = {
             "BASE_URL": server.base_url,
             "API_KEY": access.key,
@@ -94,6 +95,8 @@ def test_every_example_works_as_it_stands(page: str, server: Server, access: Acc
             "DOMAIN": domain,
             "ORGANIZATION_DOMAIN_ID": organization_domain["id"],
             "KEY": "tier",
+            "ACTION": "user.signed_in",
+            "OCCURRED_AT": created["created_at"],
             "WEBHOOK_ENDPOINT_ID": endpoint["id"],
             "WEBHOOK_DELIVERY_ID": delivery["id"],
         }

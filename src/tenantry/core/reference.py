@@ -10,7 +10,13 @@ from markupsafe import Markup, escape
 
 Json = dict[str, Any]
 
-_EXAMPLES = {"name": "Acme", "domain": "acme.com", "organization_id": "$ORGANIZATION_ID"}
+_EXAMPLES = {
+    "name": "Acme",
+    "domain": "acme.com",
+    "organization_id": "$ORGANIZATION_ID",
+    "action": "$ACTION",
+    "occurred_at": "$OCCURRED_AT",
+}
 _EXAMPLE_MAP = {"plan": "gold"}
 _LIMITS = {
     "minLength": "at least {} characters",

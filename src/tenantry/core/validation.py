@@ -90,6 +90,8 @@ def _list_problems(value: object, info: inspect.ListType, path: str, *, strict: 
     if not isinstance(value, list):
         yield _problem(path, "must be an array")
         return
+    if info.min_length is not None and len(value) < info.min_length:
+        yield _problem(path, "should not be empty")
     if info.max_length is not None and len(value) > info.max_length:
         yield _problem(path, f"must contain no more than {info.max_length} elements")
     for index, item in enumerate(value):

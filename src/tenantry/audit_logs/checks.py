@@ -1,0 +1,144 @@
+"""Whether an event is as its action's schema says, and whether a schema is one."""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import islice
+from typing import Any
+
+import jsonschema_rs
+import msgspec
+from msgspec import UNSET
+
+from tenantry.audit_logs.wire import METADATA_SCHEMA, AuditLogEvent, AuditLogSchema
+
+_MOST_BREACHES = 20
+_DEEPEST = 20
+_COMPILED = 1024
+_REFERENCES = frozenset({"$ref", "$dynamicRef"})
+
+Json = dict[str, Any]
+
+
+class Breach(msgspec.Struct, frozen=True, rename="camel"):
+    """One thing wrong with an event: where in it, by which rule of which place in the schema."""
+
+    instance_path: str
+    schema_path: str
+    keyword: str
+    params: Json
+    message: str
+
+
+class InvalidSchema(ValueError):
+    """Not a JSON Schema that is taken here; the text says why."""
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """A schema made ready: validators of metadata, by the target's type too. None takes everything."""
+
+    actor: jsonschema_rs.Draft202012Validator | None
+    targets: dict[str, jsonschema_rs.Draft202012Validator | None]
+    metadata: jsonschema_rs.Draft202012Validator | None
+
+
+def check_schema(schema: Json) -> None:
+    """Raise InvalidSchema unless `schema` is a JSON Schema, draft 2020-12, without references.
+
+    References would make a short schema as much work as one likes; the metadata that is
+    described is flat and needs none.
+    """
+    _check_shape(schema, 0)
+    _compiled(schema)
+
+
+def _check_shape(value: object, depth: int) -> None:
+    if depth > _DEEPEST:
+        raise InvalidSchema(f"must not be nested more than {_DEEPEST} levels deep")
+    if isinstance(value, dict):
+        for key in sorted(_REFERENCES & value.keys()):
+            raise InvalidSchema(f"must not use {key}")
+        for item in value.values():
+            _check_shape(item, depth + 1)
+    elif isinstance(value, list):
+        for item in value:
+            _check_shape(item, depth + 1)
+
+
+def _compiled(schema: Json) -> jsonschema_rs.Draft202012Validator:
+    try:
+        return jsonschema_rs.Draft202012Validator(
+            schema,
+            mask="value",  # what is sent back names the place, not what an event holds
+            pattern_options=jsonschema_rs.RegexOptions(),  # whose time is linear
+            retriever=_refuse,
+        )
+    except ValueError as error:
+        reason = error.message if isinstance(error, jsonschema_rs.ValidationError) else str(error)
+        raise InvalidSchema(f"must be a JSON Schema (draft 2020-12): {reason}") from error
+
+
+def _refuse(address: str) -> Any:
+    raise ValueError(f"{address} is not looked up")
+
+
+_ANY_METADATA = _compiled(METADATA_SCHEMA)
+
+
+@lru_cache(maxsize=_COMPILED)
+def rules_of(wire: bytes) -> Rules:
+    """Return the rules of an AuditLogSchema given as its JSON, which is as `check_schema` has it."""
+    schema = msgspec.json.decode(wire, type=AuditLogSchema)
+    return Rules(
+        actor=None if schema.actor is UNSET else _compiled(schema.actor.metadata),
+        targets={
+            target.type: _compiled(target.metadata) if target.metadata else None for target in schema.targets
+        },
+        metadata=_compiled(schema.metadata) if schema.metadata else None,
+    )
+
+
+def breaches(rules: Rules, event: AuditLogEvent) -> list[Breach]:
+    """Return what is wrong with an event, twenty things at most."""
+    return list(islice(_breaches(rules, event), _MOST_BREACHES))
+
+
+def _breaches(rules: Rules, event: AuditLogEvent) -> Iterator[Breach]:
+    yield from _metadata_breaches(rules.actor, event.actor.metadata, "/actor/metadata")
+    for index, target in enumerate(event.targets):
+        if target.type not in rules.targets:
+            yield Breach(
+                f"/targets/{index}/type",
+                "#/properties/targets/items/properties/type/enum",
+                "enum",
+                {"allowedValues": sorted(rules.targets)},
+                "must be equal to one of the allowed values",
+            )
+        else:
+            path = f"/targets/{index}/metadata"
+            yield from _metadata_breaches(rules.targets[target.type], target.metadata, path)
+    yield from _metadata_breaches(rules.metadata, event.metadata, "/metadata")
+
+
+def _metadata_breaches(
+    validator: jsonschema_rs.Draft202012Validator | None, given: Json | None, path: str
+) -> Iterator[Breach]:
+    """Yield what is wrong with metadata; one that is not given is looked at as an empty one."""
+    metadata = given or {}
+    for each in (_ANY_METADATA, validator):
+        if each is not None and not each.is_valid(metadata):
+            yield from (_breach(error, path) for error in each.iter_errors(metadata))
+
+
+def _breach(error: jsonschema_rs.ValidationError, path: str) -> Breach:
+    return Breach(
+        path + _pointer(error.instance_path),
+        "#" + _pointer(error.schema_path),
+        error.kind.name,
+        error.kind.as_dict() if error.kind.name in {"required", "additionalProperties", "type"} else {},
+        error.message,
+    )
+
+
+def _pointer(path: list[str | int]) -> str:
+    """Return a JSON Pointer (RFC 6901)."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)

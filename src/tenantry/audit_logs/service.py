@@ -1,0 +1,257 @@
+"""The rules of audit logs, one function an operation (wire.md section 6)."""
+
+from functools import partial
+
+import msgspec
+from msgspec import UNSET
+
+from tenantry.audit_logs import policy, store
+from tenantry.audit_logs.checks import Breach, InvalidSchema, breaches, check_schema, rules_of
+from tenantry.audit_logs.store import EventRow, SchemaRow, TrailRow
+from tenantry.audit_logs.wire import (
+    EVENT_PREFIX,
+    SCHEMA_PREFIX,
+    AuditLogAction,
+    AuditLogConfiguration,
+    AuditLogEvent,
+    AuditLogEventCreated,
+    AuditLogSchema,
+    AuditLogsRetention,
+    CreateAuditLogEvent,
+    CreateAuditLogSchema,
+    ListAuditLogActions,
+    ListAuditLogSchemas,
+    SetAuditLogsRetention,
+)
+from tenantry.core.caller import Caller
+from tenantry.core.db import Transaction
+from tenantry.core.errors import ApiError, EntityNotFound, FieldError, ValidationFailed
+from tenantry.core.page import Page, bounds, envelope, window
+from tenantry.organizations import service as organizations
+
+_LONGEST_ACTION = 500
+_LARGEST_EVENT = 64 * 1024
+_LARGEST_SCHEMA = 64 * 1024
+_PRUNED_AT_ONCE = 500
+_TRAILS_AT_ONCE = 50
+
+# The time of an event is a text of a type of ours.
+_encode = msgspec.json.Encoder(enc_hook=str).encode
+_decode_schema = msgspec.json.Decoder(AuditLogSchema).decode
+
+
+class AuditLogActionNotFound(EntityNotFound):
+    """The caller's environment has no such action: 404. A schema makes it."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__("Audit Log action", name)
+
+
+class InvalidAuditLogEvent(ApiError):
+    """The event is not as its action's schema has it: 400, with each place (wire.md section 6.1)."""
+
+    status = 400
+    code = "invalid_audit_log_event"
+    message = "Invalid Audit Log event."
+
+    def __init__(self, errors: list[Breach]) -> None:
+        super().__init__()
+        self.errors = errors
+
+    def body(self) -> dict[str, object]:
+        return super().body() | {"errors": self.errors}
+
+
+def create_event(tx: Transaction, caller: Caller, body: CreateAuditLogEvent) -> AuditLogEventCreated:
+    """Write an event into its organization's trail.
+
+    Raises OrganizationNotFound, AuditLogActionNotFound, InvalidAuditLogEvent, ValidationFailed.
+    """
+    organizations.get(tx, caller, body.organization_id)
+    event = _checked(tx, caller, body.event)
+    trail = store.select_trail(tx, caller.environment_id, body.organization_id)
+    _check_time(tx, event, _days(trail))
+    wire = _encode(event)
+    if len(wire) > _LARGEST_EVENT:
+        raise ValidationFailed([FieldError("event", f"event must be at most {_LARGEST_EVENT} bytes of JSON")])
+    if trail is None:
+        store.insert_trail(tx, caller.environment_id, body.organization_id, tx.milliseconds + policy.DAY)
+    assert event.version is not None
+    row = EventRow(
+        organization_id=body.organization_id,
+        id=tx.new_id(EVENT_PREFIX),
+        occurred_at=str(event.occurred_at),
+        action=event.action,
+        version=event.version,
+        actor_type=event.actor.type,
+        actor_id=event.actor.id,
+        created_at=tx.now,
+        wire=wire,
+    )
+    store.insert_event(tx, caller.environment_id, row, [(target.type, target.id) for target in event.targets])
+    return AuditLogEventCreated()
+
+
+def _checked(tx: Transaction, caller: Caller, event: AuditLogEvent) -> AuditLogEvent:
+    """Return the event with the version of the schema that it was found right by."""
+    newest = store.select_schema(tx, caller.environment_id, event.action)
+    if newest is None:
+        raise AuditLogActionNotFound(event.action)
+    version, schema = newest
+    if event.version not in {None, version}:
+        assert event.version is not None
+        version = event.version
+        schema = _schema_of_version(tx, caller, event.action, version)
+    errors = breaches(rules_of(schema), event)
+    if errors:
+        raise InvalidAuditLogEvent(errors)
+    return msgspec.structs.replace(event, version=version)
+
+
+def _schema_of_version(tx: Transaction, caller: Caller, action: str, version: int) -> bytes:
+    schema = store.select_schema_version(tx, caller.environment_id, action, version)
+    if schema is None:
+        message = f"must be a version of the schema of {action}"
+        raise InvalidAuditLogEvent([Breach("/version", "#/properties/version/enum", "enum", {}, message)])
+    return schema
+
+
+def _check_time(tx: Transaction, event: AuditLogEvent, days: int) -> None:
+    wrong = policy.wrong_time(event.occurred_at, tx.milliseconds, days)
+    if wrong:
+        raise ValidationFailed([FieldError("event.occurred_at", f"event.occurred_at {wrong}")])
+
+
+def create_schema(tx: Transaction, caller: Caller, action: str, body: CreateAuditLogSchema) -> AuditLogSchema:
+    """Give an action its next schema, and make the action if there is none; return the schema.
+
+    Raises ValidationFailed.
+    """
+    _check_new_schema(action, body)
+    schema = AuditLogSchema(
+        version=store.insert_version(tx, caller.environment_id, action),
+        actor=body.actor or UNSET,
+        targets=[
+            msgspec.structs.replace(target, metadata=UNSET) if target.metadata is None else target
+            for target in body.targets
+        ],
+        metadata=UNSET if body.metadata is None else body.metadata,
+        created_at=tx.now,
+    )
+    row = SchemaRow(id=tx.new_id(SCHEMA_PREFIX), action=action, version=schema.version, wire=_encode(schema))
+    store.insert_schema(tx, caller.environment_id, row)
+    return schema
+
+
+def _check_new_schema(action: str, body: CreateAuditLogSchema) -> None:
+    errors = []
+    if not 0 < len(action) <= _LONGEST_ACTION:
+        errors.append(FieldError("action", f"action must have 1 to {_LONGEST_ACTION} characters"))
+    if len(_encode(body)) > _LARGEST_SCHEMA:
+        errors.append(FieldError("targets", f"body must be at most {_LARGEST_SCHEMA} bytes of JSON"))
+    types = [target.type for target in body.targets]
+    if len(set(types)) < len(types):
+        errors.append(FieldError("targets", "targets must not have a type twice"))
+    given = [("actor.metadata", body.actor.metadata if body.actor else None), ("metadata", body.metadata)]
+    given += [(f"targets.{index}.metadata", target.metadata or None) for index, target in enumerate(body.targets)]
+    for field, schema in given:
+        if schema is not None:
+            try:
+                check_schema(schema)
+            except InvalidSchema as error:
+                errors.append(FieldError(field, f"{field} {error}"))
+    if errors:
+        raise ValidationFailed(errors)
+
+
+def list_actions(tx: Transaction, caller: Caller, query: ListAuditLogActions) -> Page[AuditLogAction]:
+    """Return one page of the environment's actions, each with its newest schema."""
+    limits = bounds(query)
+    walked = [
+        (
+            row.id,
+            AuditLogAction(
+                name=row.name,
+                schema=_decode_schema(row.schema),
+                created_at=row.created_at,
+                updated_at=row.updated_at,
+            ),
+        )
+        for row in store.select_actions(tx, caller.environment_id, limits)
+    ]
+    has_behind = partial(store.has_action_behind, tx, caller.environment_id, limits)
+    return envelope(query, window(limits, walked, has_behind))
+
+
+def list_schemas(tx: Transaction, caller: Caller, action: str, query: ListAuditLogSchemas) -> Page[msgspec.Raw]:
+    """Return one page of an action's schemas. Raises AuditLogActionNotFound."""
+    if store.select_schema(tx, caller.environment_id, action) is None:
+        raise AuditLogActionNotFound(action)
+    limits = bounds(query)
+    found = store.select_schemas(tx, caller.environment_id, action, limits)
+    walked = [(schema_id, msgspec.Raw(wire)) for schema_id, wire in found]
+    has_behind = partial(store.has_schema_behind, tx, caller.environment_id, action, limits)
+    return envelope(query, window(limits, walked, has_behind))
+
+
+def get_retention(tx: Transaction, caller: Caller, organization_id: str) -> AuditLogsRetention:
+    """Return how long an organization's events are kept, as it was set. Raises OrganizationNotFound."""
+    organizations.get(tx, caller, organization_id)
+    trail = store.select_trail(tx, caller.environment_id, organization_id)
+    return AuditLogsRetention(trail.retention_days if trail else None)
+
+
+def set_retention(
+    tx: Transaction, caller: Caller, organization_id: str, body: SetAuditLogsRetention
+) -> AuditLogsRetention:
+    """Set how long an organization's events are kept. Those that are older by now are deleted soon, for good.
+
+    Raises OrganizationNotFound, ValidationFailed.
+    """
+    days = _wanted_days(body)
+    organizations.get(tx, caller, organization_id)
+    store.set_retention(tx, TrailRow(caller.environment_id, organization_id, days))
+    return AuditLogsRetention(days)
+
+
+def _wanted_days(body: SetAuditLogsRetention) -> int:
+    period, days = body.retention_period, body.retention_period_in_days
+    if (period is None) == (days is None):
+        wrong = "retention_period must be given, or retention_period_in_days in its place"
+        raise ValidationFailed([FieldError("retention_period", wrong)])
+    if period is not None:
+        return policy.days_of(period)
+    assert days is not None
+    if days not in policy.ALLOWED_DAYS:
+        wrong = "retention_period_in_days must be 30 to 330 in steps of 30, or 365 to 3650 in steps of 365"
+        raise ValidationFailed([FieldError("retention_period_in_days", wrong)])
+    return days
+
+
+def get_configuration(tx: Transaction, caller: Caller, organization_id: str) -> AuditLogConfiguration:
+    """Return how an organization's events are kept, set or not. Raises OrganizationNotFound."""
+    organizations.get(tx, caller, organization_id)
+    days = _days(store.select_trail(tx, caller.environment_id, organization_id))
+    return AuditLogConfiguration(organization_id=organization_id, retention_period_in_days=days, state="active")
+
+
+def _days(trail: TrailRow | None) -> int:
+    return trail.retention_days if trail and trail.retention_days else policy.DEFAULT_DAYS
+
+
+def prune(tx: Transaction) -> int:
+    """Delete up to 500 events past their retention; return how many trails were looked through.
+
+    A trail in which none is left is looked through again a day later, or when its retention
+    is set: writing an event then needs no word to whoever deletes.
+    """
+    trails = store.lock_due_trails(tx, _TRAILS_AT_ONCE)
+    left = _PRUNED_AT_ONCE
+    for trail in trails:
+        if not left:
+            break
+        deleted = store.delete_oldest(tx, trail, policy.kept_since(tx.milliseconds, _days(trail)), left)
+        if deleted < left:
+            store.postpone(tx, trail, tx.milliseconds + policy.DAY)
+        left -= deleted
+    return len(trails)

@@ -1,0 +1,258 @@
+"""Rows of audit logs: actions and their schemas, events and their targets, and one trail an organization."""
+
+from typing import LiteralString
+
+import msgspec
+
+from tenantry.core.db import Transaction
+from tenantry.core.page import Bounds
+
+
+class SchemaRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One version of an action's schema. `wire` is the whole object as JSON."""
+
+    id: str
+    action: str
+    version: int
+    wire: bytes
+
+
+class ActionRow(msgspec.Struct, frozen=True):
+    """One action with the JSON of its newest schema."""
+
+    id: str
+    name: str
+    created_at: str
+    updated_at: str
+    schema: bytes
+
+
+class EventRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One event. `wire` is the whole of it as JSON."""
+
+    organization_id: str
+    id: str
+    occurred_at: str
+    action: str
+    version: int
+    actor_type: str
+    actor_id: str
+    created_at: str
+    wire: bytes
+
+
+class TrailRow(msgspec.Struct, frozen=True):
+    """How long an organization's events are kept; None while nothing was set."""
+
+    environment_id: str
+    organization_id: str
+    retention_days: int | None
+
+
+def insert_version(tx: Transaction, environment_id: str, action: str) -> int:
+    """Count one more version of an action, which is made if there is none; return the version.
+
+    Whoever does it at the same time waits for the other's commit, so no version is given twice.
+    """
+    row = tx.one(
+        "INSERT INTO audit_log_actions (environment_id, name, id, version, created_at, updated_at)"
+        " VALUES (:environment_id, :name, :id, 1, :now, :now)"
+        " ON CONFLICT (environment_id, name) DO UPDATE"
+        " SET version = audit_log_actions.version + 1, updated_at = excluded.updated_at"
+        " RETURNING version",
+        environment_id=environment_id,
+        name=action,
+        id=tx.new_id("ala"),
+        now=tx.now,
+    )
+    assert row is not None
+    version: int = row[0]
+    return version
+
+
+def insert_schema(tx: Transaction, environment_id: str, row: SchemaRow) -> None:
+    """Add one version of an action's schema."""
+    tx.run(
+        "INSERT INTO audit_log_schemas (environment_id, id, action, version, wire)"
+        " VALUES (:environment_id, :id, :action, :version, :wire)",
+        environment_id=environment_id,
+        **msgspec.structs.asdict(row),
+    )
+
+
+def select_schema(tx: Transaction, environment_id: str, action: str) -> tuple[int, bytes] | None:
+    """Return version and JSON of an action's newest schema."""
+    row = tx.one(
+        "SELECT version, wire FROM audit_log_schemas"
+        " WHERE environment_id = :environment_id AND action = :action ORDER BY version DESC LIMIT 1",
+        environment_id=environment_id,
+        action=action,
+    )
+    return (row[0], row[1]) if row else None
+
+
+def select_schema_version(tx: Transaction, environment_id: str, action: str, version: int) -> bytes | None:
+    """Return the JSON of one version of an action's schema."""
+    row = tx.one(
+        "SELECT wire FROM audit_log_schemas"
+        " WHERE environment_id = :environment_id AND action = :action AND version = :version",
+        environment_id=environment_id,
+        action=action,
+        version=version,
+    )
+    return row[0] if row else None
+
+
+def select_schemas(tx: Transaction, environment_id: str, action: str, limits: Bounds) -> list[tuple[str, bytes]]:
+    """Return id and JSON of an action's schemas within `limits`, in walking order, and one more if there is."""
+    sql: LiteralString = (
+        "SELECT id, wire FROM audit_log_schemas WHERE environment_id = :environment_id AND action = :action"
+    )
+    rows = tx.all(sql + _walk(limits), environment_id=environment_id, action=action, **_walked(limits))
+    return [(row[0], row[1]) for row in rows]
+
+
+def has_schema_behind(tx: Transaction, environment_id: str, action: str, limits: Bounds, first: str) -> bool:
+    """Return whether there are schemas on the other side of `first` than the one `limits` walks to."""
+    sql: LiteralString = (
+        "SELECT 1 FROM audit_log_schemas WHERE environment_id = :environment_id AND action = :action"
+    )
+    row = tx.one(sql + _behind(limits), environment_id=environment_id, action=action, first=first)
+    return row is not None
+
+
+def select_actions(tx: Transaction, environment_id: str, limits: Bounds) -> list[ActionRow]:
+    """Return the actions within `limits`, in walking order, and one more if there is one."""
+    sql: LiteralString = (
+        "SELECT id, name, created_at, updated_at, (SELECT wire FROM audit_log_schemas s"
+        "  WHERE s.environment_id = a.environment_id AND s.action = a.name AND s.version = a.version)"
+        " FROM audit_log_actions a WHERE environment_id = :environment_id"
+    )
+    rows = tx.all(sql + _walk(limits), environment_id=environment_id, **_walked(limits))
+    return [ActionRow(*row) for row in rows]
+
+
+def has_action_behind(tx: Transaction, environment_id: str, limits: Bounds, first: str) -> bool:
+    """Return whether there are actions on the other side of `first` than the one `limits` walks to."""
+    sql: LiteralString = "SELECT 1 FROM audit_log_actions WHERE environment_id = :environment_id"
+    return tx.one(sql + _behind(limits), environment_id=environment_id, first=first) is not None
+
+
+def _walk(limits: Bounds) -> LiteralString:
+    """Return the end of a query that walks `limits` by id."""
+    sql: LiteralString = ""
+    if limits.cursor is not None:
+        sql = " AND id < :cursor" if limits.descending else " AND id > :cursor"
+    return sql + (" ORDER BY id DESC LIMIT :most" if limits.descending else " ORDER BY id LIMIT :most")
+
+
+def _walked(limits: Bounds) -> dict[str, object]:
+    cursor = {} if limits.cursor is None else {"cursor": limits.cursor}
+    return {"most": limits.limit + 1, **cursor}
+
+
+def _behind(limits: Bounds) -> LiteralString:
+    return " AND id > :first LIMIT 1" if limits.descending else " AND id < :first LIMIT 1"
+
+
+def insert_event(tx: Transaction, environment_id: str, row: EventRow, targets: list[tuple[str, str]]) -> None:
+    """Add one event with its targets, each a type and an id."""
+    made = tx.one(
+        "INSERT INTO audit_log_events (environment_id, organization_id, id, occurred_at, action, version,"
+        " actor_type, actor_id, created_at, wire)"
+        " VALUES (:environment_id, :organization_id, :id, :occurred_at, :action, :version,"
+        " :actor_type, :actor_id, :created_at, :wire) RETURNING position",
+        environment_id=environment_id,
+        **msgspec.structs.asdict(row),
+    )
+    assert made is not None
+    for number, (target_type, target_id) in enumerate(targets):
+        tx.run(
+            "INSERT INTO audit_log_targets (position, number, environment_id, organization_id, target_id,"
+            " target_type, occurred_at)"
+            " VALUES (:position, :number, :environment_id, :organization_id, :target_id, :target_type,"
+            " :occurred_at)",
+            position=made[0],
+            number=number,
+            environment_id=environment_id,
+            organization_id=row.organization_id,
+            target_id=target_id,
+            target_type=target_type,
+            occurred_at=row.occurred_at,
+        )
+
+
+def select_trail(tx: Transaction, environment_id: str, organization_id: str) -> TrailRow | None:
+    """Return how an organization's events are kept; None before its first event and its first setting."""
+    row = tx.one(
+        "SELECT retention_days FROM audit_log_trails"
+        " WHERE environment_id = :environment_id AND organization_id = :organization_id",
+        environment_id=environment_id,
+        organization_id=organization_id,
+    )
+    return TrailRow(environment_id, organization_id, row[0]) if row else None
+
+
+def insert_trail(tx: Transaction, environment_id: str, organization_id: str, prune_at: int) -> None:
+    """Begin an organization's trail, unless that was begun before."""
+    tx.run(
+        "INSERT INTO audit_log_trails (environment_id, organization_id, retention_days, prune_at)"
+        " VALUES (:environment_id, :organization_id, NULL, :prune_at)"
+        " ON CONFLICT (environment_id, organization_id) DO NOTHING",
+        environment_id=environment_id,
+        organization_id=organization_id,
+        prune_at=prune_at,
+    )
+
+
+def set_retention(tx: Transaction, trail: TrailRow) -> None:
+    """Write how long an organization's events are kept; those past it are due to be deleted now."""
+    tx.run(
+        "INSERT INTO audit_log_trails (environment_id, organization_id, retention_days, prune_at)"
+        " VALUES (:environment_id, :organization_id, :retention_days, :now)"
+        " ON CONFLICT (environment_id, organization_id) DO UPDATE"
+        " SET retention_days = excluded.retention_days, prune_at = excluded.prune_at",
+        now=tx.milliseconds,
+        **msgspec.structs.asdict(trail),
+    )
+
+
+_LOCK: dict[str, LiteralString] = {"sqlite": "", "postgres": " FOR UPDATE SKIP LOCKED"}
+
+
+def lock_due_trails(tx: Transaction, most: int) -> list[TrailRow]:
+    """Return up to `most` trails to be looked through now, for this transaction alone."""
+    sql: LiteralString = (
+        "SELECT environment_id, organization_id, retention_days FROM audit_log_trails"
+        " WHERE prune_at <= :now ORDER BY prune_at LIMIT :most" + _LOCK[tx.engine]
+    )
+    return [TrailRow(*row) for row in tx.all(sql, now=tx.milliseconds, most=most)]
+
+
+def postpone(tx: Transaction, trail: TrailRow, prune_at: int) -> None:
+    """Look through a trail again at `prune_at`, in milliseconds."""
+    tx.run(
+        "UPDATE audit_log_trails SET prune_at = :prune_at"
+        " WHERE environment_id = :environment_id AND organization_id = :organization_id",
+        prune_at=prune_at,
+        environment_id=trail.environment_id,
+        organization_id=trail.organization_id,
+    )
+
+
+def delete_oldest(tx: Transaction, trail: TrailRow, occurred_before: str, most: int) -> int:
+    """Delete up to `most` of a trail's oldest events, if of before that time; return how many."""
+    rows = tx.all(
+        "SELECT position FROM audit_log_events"
+        " WHERE environment_id = :environment_id AND organization_id = :organization_id"
+        " AND occurred_at < :occurred_before ORDER BY occurred_at LIMIT :most",
+        environment_id=trail.environment_id,
+        organization_id=trail.organization_id,
+        occurred_before=occurred_before,
+        most=most,
+    )
+    positions = [row[0] for row in rows]
+    if positions:
+        tx.run("DELETE FROM audit_log_targets WHERE position IN :positions", positions=positions)
+        tx.run("DELETE FROM audit_log_events WHERE position IN :positions", positions=positions)
+    return len(positions)

@@ -1,0 +1,236 @@
+"""Audit logs as they cross the network (wire.md section 6)."""
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, Self
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from tenantry.audit_logs.policy import ALLOWED_DAYS, PERIODS
+from tenantry.core.page import AFTER, BEFORE, Cursor, ListMetadata, PageQuery
+from tenantry.core.parsing import ParsedText
+
+EVENT_PREFIX = "audit_log_event"
+ACTION_PREFIX = "ala"
+SCHEMA_PREFIX = "als"
+
+_MOST_TARGETS = 100
+_LONGEST_NAME = 500
+_LONGEST_USER_AGENT = 2000
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?([Zz]|[+-]\d\d:\d\d)?\Z", re.ASCII)
+
+
+class OccurredAt(ParsedText):
+    """A time, RFC 3339, with any offset; kept in UTC. Without an offset it is UTC: some clients send such."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the time with milliseconds and `Z`. Raises ValueError."""
+        wrong = "must be an ISO 8601 time, as 2026-01-15T12:00:00.000Z"
+        if not _RFC_3339.match(text):
+            raise ValueError(wrong)
+        try:
+            moment = datetime.fromisoformat(text.upper())
+            moment = moment.astimezone(UTC) if moment.tzinfo else moment
+        except (ValueError, OverflowError) as error:
+            raise ValueError(wrong) from error
+        return cls(moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z")
+
+
+class RetentionPeriod(ParsedText):
+    """The name of a retention period."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the name. Raises ValueError."""
+        if text not in PERIODS:
+            raise ValueError(f"must be one of the following values: {', '.join(PERIODS)}")
+        return cls(text)
+
+
+METADATA_SCHEMA: dict[str, Any] = {
+    "maxProperties": 50,
+    "additionalProperties": False,
+    "patternProperties": {
+        "^[a-zA-Z0-9_-]{0,40}$": {
+            "anyOf": [{"type": "string", "maxLength": 500}, {"type": "number"}, {"type": "boolean"}]
+        }
+    },
+}
+"""What every metadata must be, whatever the action's own schema says (the public API document)."""
+
+Text = Annotated[str, Meta(min_length=1, max_length=_LONGEST_NAME)]
+Kind = Annotated[str, Meta(min_length=1, max_length=_LONGEST_NAME, examples=["user"])]
+Name = Annotated[str, Meta(max_length=_LONGEST_NAME)]
+# What breaks these rules is a 400 of its own kind, so the structs let it through.
+EventMetadata = Annotated[dict[str, Any], Meta(extra_json_schema=METADATA_SCHEMA)]
+MetadataSchema = Annotated[
+    dict[str, Any],
+    Meta(
+        description="JSON Schema of the metadata.",
+        examples=[{"type": "object", "properties": {"role": {"type": "string"}}}],
+        extra_json_schema={"additionalProperties": True},
+    ),
+]
+
+
+class AuditLogActor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Who did it."""
+
+    id: Text
+    type: Kind
+    name: Name | None = None
+    metadata: EventMetadata | None = None
+
+
+class AuditLogTarget(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What it was done to."""
+
+    id: Text
+    type: Kind
+    name: Name | None = None
+    metadata: EventMetadata | None = None
+
+
+class AuditLogContext(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where it was done from: an IP address or another place, and with what."""
+
+    location: Annotated[str, Meta(max_length=_LONGEST_NAME, examples=["192.0.2.1"])]
+    user_agent: Annotated[str, Meta(max_length=_LONGEST_USER_AGENT)] | None = None
+
+
+class AuditLogEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What happened. Without a `version` it is checked against the newest schema of its action."""
+
+    action: Text
+    occurred_at: Annotated[OccurredAt, Meta(description="When it happened, ISO 8601: 2026-02-02T16:35:39.317Z.")]
+    actor: AuditLogActor
+    targets: Annotated[list[AuditLogTarget], Meta(max_length=_MOST_TARGETS)]
+    context: AuditLogContext
+    metadata: EventMetadata | None = None
+    version: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
+
+
+class CreateAuditLogEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of an event's create."""
+
+    organization_id: str
+    event: AuditLogEvent
+
+
+class AuditLogEventCreated(msgspec.Struct, frozen=True):
+    """The answer to an event's create."""
+
+    success: bool = True
+
+
+class AuditLogSchemaActor(msgspec.Struct, frozen=True, kw_only=True):
+    """What the metadata of an action's actor may be."""
+
+    metadata: MetadataSchema
+
+
+class AuditLogSchemaTarget(msgspec.Struct, frozen=True, kw_only=True):
+    """A type of target that an action may have, and what its metadata may be."""
+
+    type: Kind
+    metadata: MetadataSchema | UnsetType | None = UNSET
+
+
+class CreateAuditLogSchema(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of a schema's create."""
+
+    targets: Annotated[list[AuditLogSchemaTarget], Meta(min_length=1, max_length=_MOST_TARGETS)]
+    actor: AuditLogSchemaActor | None = None
+    metadata: MetadataSchema | None = None
+
+
+class AuditLogSchema(msgspec.Struct, frozen=True, kw_only=True, tag_field="object", tag="audit_log_schema"):
+    """One version of what an action's events may be. It never changes."""
+
+    version: int
+    actor: AuditLogSchemaActor | UnsetType = UNSET
+    targets: list[AuditLogSchemaTarget]
+    metadata: MetadataSchema | UnsetType = UNSET
+    created_at: str
+
+
+class AuditLogAction(msgspec.Struct, frozen=True, kw_only=True, tag_field="object", tag="audit_log_action"):
+    """Something that can happen, with its newest schema."""
+
+    name: str
+    schema: AuditLogSchema
+    created_at: str
+    updated_at: str
+
+
+class ActionCursor(Cursor):
+    """A place in the list of actions."""
+
+    __slots__ = ()
+    prefix = ACTION_PREFIX
+
+
+class SchemaCursor(Cursor):
+    """A place in the list of an action's schemas."""
+
+    __slots__ = ()
+    prefix = SCHEMA_PREFIX
+
+
+class ListAuditLogActions(PageQuery, kw_only=True, frozen=True):
+    """The query of a list of actions. The cursors are those of `list_metadata`: an action shows no id."""
+
+    before: Annotated[ActionCursor, BEFORE] | None = None
+    after: Annotated[ActionCursor, AFTER] | None = None
+
+
+class ListAuditLogSchemas(PageQuery, kw_only=True, frozen=True):
+    """The query of a list of schemas. The cursors are those of `list_metadata`: a schema shows no id."""
+
+    before: Annotated[SchemaCursor, BEFORE] | None = None
+    after: Annotated[SchemaCursor, AFTER] | None = None
+
+
+class AuditLogActionList(msgspec.Struct, frozen=True, tag_field="object", tag="list"):
+    """A page of actions."""
+
+    data: list[AuditLogAction]
+    list_metadata: ListMetadata
+
+
+class AuditLogSchemaList(msgspec.Struct, frozen=True, tag_field="object", tag="list"):
+    """A page of schemas."""
+
+    data: list[AuditLogSchema]
+    list_metadata: ListMetadata
+
+
+class AuditLogsRetention(msgspec.Struct, frozen=True):
+    """How long an organization's events are kept; None while nothing was set."""
+
+    retention_period_in_days: int | None
+
+
+class SetAuditLogsRetention(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of a change of retention: one of the two."""
+
+    retention_period: (
+        Annotated[RetentionPeriod, Meta(extra_json_schema={"enum": list(PERIODS)}, examples=["1_YEAR"])] | None
+    ) = None
+    retention_period_in_days: (
+        Annotated[int, Meta(extra_json_schema={"enum": sorted(ALLOWED_DAYS)}, examples=[30])] | None
+    ) = None
+
+
+class AuditLogConfiguration(msgspec.Struct, frozen=True, kw_only=True):
+    """How an organization's events are kept."""
+
+    organization_id: str
+    retention_period_in_days: int
+    state: Literal["active", "inactive", "disabled"]
