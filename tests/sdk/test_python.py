@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 import workos
+from workos import audit_logs
 from workos.common.models import OrganizationDomainDataState as State
 from workos.organizations.models import OrganizationDomainData
 
@@ -478,3 +479,47 @@ async def test_what_is_wrong_with_a_domain_has_its_exception(connect: Connect, a
     await refused(workos.NotFoundError, create("other.example.com", _UNKNOWN_ID))
     error = await refused(workos.BadRequestError, domains.verify_organization_domain(organization.domains[0].id))
     assert (error.code, error.message) == ("domain_already_verified", "Domain is already verified.")
+
+
+async def test_audit_logs_are_written_by_the_schema_of_their_action(connect: Connect, access: Access) -> None:
+    client = connect(access)
+    organization = await client.organizations.create_organization(name="Audited")
+    metadata = {"type": "object", "properties": {"role": {"type": "string"}}}
+    schema = await client.audit_logs.create_schema(
+        "user.signed_in",
+        targets=[audit_logs.AuditLogSchemaTargetInput(type="team")],
+        actor=audit_logs.AuditLogSchemaActorInput(metadata=metadata),
+    )
+    assert schema.version == 1
+    assert [action.name for action in await every(await client.audit_logs.list_actions())] == ["user.signed_in"]
+    listed = await every(await client.audit_logs.list_action_schemas("user.signed_in"))
+    assert [each.version for each in listed] == [1]
+
+    def event(**metadata: Any) -> audit_logs.AuditLogEvent:
+        return audit_logs.AuditLogEvent(
+            action="user.signed_in",
+            occurred_at=datetime.now(UTC),
+            actor=audit_logs.AuditLogEventActor(id="user_1", type="user", metadata=metadata),
+            targets=[audit_logs.AuditLogEventTarget(id="team_1", type="team")],
+            context=audit_logs.AuditLogEventContext(location="192.0.2.1"),
+        )
+
+    sent = {"organization_id": organization.id, "idempotency_key": "once"}
+    assert (await client.audit_logs.create_event(event=event(role="admin"), **sent)).success
+    with pytest.raises(workos.BadRequestError) as refused:
+        await client.audit_logs.create_event(organization_id=organization.id, event=event(role=1))
+    assert refused.value.code == "invalid_audit_log_event"
+
+
+async def test_audit_log_retention_is_set_by_period_or_days(connect: Connect, access: Access) -> None:
+    client = connect(access)
+    organization = await client.organizations.create_organization(name="Retained")
+    before = await client.audit_logs.get_organization_audit_logs_retention(organization.id)
+    assert before.retention_period_in_days is None
+    for retention, days in (
+        (audit_logs.RetentionPeriod("2_YEARS"), 730),
+        (audit_logs.RetentionPeriodInDays(30), 30),
+    ):
+        await client.audit_logs.update_organization_audit_logs_retention(organization.id, retention=retention)
+        after = await client.audit_logs.get_organization_audit_logs_retention(organization.id)
+        assert after.retention_period_in_days == days

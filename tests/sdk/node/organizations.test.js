@@ -394,6 +394,28 @@ test('a domain that was given as verified is not verified again', async () => {
   assert.equal(error.message, 'Domain is already verified.');
 });
 
+test('audit logs are written by the schema of their action', async () => {
+  const { id: organizationId } = await organizations.createOrganization({ name: 'Audited' });
+  const action = 'user.signed_in';
+  const made = await workos.auditLogs.createSchema({
+    action,
+    actor: { metadata: { role: 'string' } },
+    targets: [{ type: 'team' }],
+  });
+  assert.equal(made.version, 1);
+  const event = (role) => ({
+    action,
+    occurredAt: new Date(),
+    actor: { id: 'user_1', type: 'user', metadata: { role } },
+    targets: [{ id: 'team_1', type: 'team' }],
+    context: { location: '192.0.2.1' },
+  });
+  await workos.auditLogs.createEvent(organizationId, event('admin'), { idempotencyKey: 'audited' });
+  const error = await refused('BadRequestException', () => workos.auditLogs.createEvent(organizationId, event(1)));
+  assert.equal(error.code, 'invalid_audit_log_event');
+  assert.deepEqual(error.errors.map(({ instancePath }) => instancePath), ['/actor/metadata/role']);
+});
+
 test('an operation not there yet is a GenericServerException that names it', async () => {
   const factors = NEWEST ? workos.multiFactorAuth : workos.mfa;
   const error = await refused('GenericServerException', () => factors.getFactor('auth_factor_1'));
