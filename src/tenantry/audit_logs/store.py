@@ -5,7 +5,7 @@ from typing import LiteralString
 import msgspec
 
 from tenantry.core.db import Transaction
-from tenantry.core.page import Bounds
+from tenantry.core.page import Bounds, behind, walk, walked
 
 
 class SchemaRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,7 +108,7 @@ def select_schemas(tx: Transaction, environment_id: str, action: str, limits: Bo
     sql: LiteralString = (
         "SELECT id, wire FROM audit_log_schemas WHERE environment_id = :environment_id AND action = :action"
     )
-    rows = tx.all(sql + _walk(limits), environment_id=environment_id, action=action, **_walked(limits))
+    rows = tx.all(sql + walk(limits), environment_id=environment_id, action=action, **walked(limits))
     return [(row[0], row[1]) for row in rows]
 
 
@@ -117,7 +117,7 @@ def has_schema_behind(tx: Transaction, environment_id: str, action: str, limits:
     sql: LiteralString = (
         "SELECT 1 FROM audit_log_schemas WHERE environment_id = :environment_id AND action = :action"
     )
-    row = tx.one(sql + _behind(limits), environment_id=environment_id, action=action, first=first)
+    row = tx.one(sql + behind(limits), environment_id=environment_id, action=action, first=first)
     return row is not None
 
 
@@ -128,31 +128,14 @@ def select_actions(tx: Transaction, environment_id: str, limits: Bounds) -> list
         "  WHERE s.environment_id = a.environment_id AND s.action = a.name AND s.version = a.version)"
         " FROM audit_log_actions a WHERE environment_id = :environment_id"
     )
-    rows = tx.all(sql + _walk(limits), environment_id=environment_id, **_walked(limits))
+    rows = tx.all(sql + walk(limits), environment_id=environment_id, **walked(limits))
     return [ActionRow(*row) for row in rows]
 
 
 def has_action_behind(tx: Transaction, environment_id: str, limits: Bounds, first: str) -> bool:
     """Return whether there are actions on the other side of `first` than the one `limits` walks to."""
     sql: LiteralString = "SELECT 1 FROM audit_log_actions WHERE environment_id = :environment_id"
-    return tx.one(sql + _behind(limits), environment_id=environment_id, first=first) is not None
-
-
-def _walk(limits: Bounds) -> LiteralString:
-    """Return the end of a query that walks `limits` by id."""
-    sql: LiteralString = ""
-    if limits.cursor is not None:
-        sql = " AND id < :cursor" if limits.descending else " AND id > :cursor"
-    return sql + (" ORDER BY id DESC LIMIT :most" if limits.descending else " ORDER BY id LIMIT :most")
-
-
-def _walked(limits: Bounds) -> dict[str, object]:
-    cursor = {} if limits.cursor is None else {"cursor": limits.cursor}
-    return {"most": limits.limit + 1, **cursor}
-
-
-def _behind(limits: Bounds) -> LiteralString:
-    return " AND id > :first LIMIT 1" if limits.descending else " AND id < :first LIMIT 1"
+    return tx.one(sql + behind(limits), environment_id=environment_id, first=first) is not None
 
 
 def insert_event(tx: Transaction, environment_id: str, row: EventRow, targets: list[tuple[str, str]]) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Annotated, ClassVar, Generic, Self, TypeVar
+from typing import Annotated, ClassVar, Generic, LiteralString, Self, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -94,6 +94,25 @@ def bounds(query: PageQuery) -> Bounds:
     if after is not None or before is None:
         return Bounds(after, descending=newest_first, reverse=False, limit=query.limit)
     return Bounds(before, descending=not newest_first, reverse=True, limit=query.limit)
+
+
+def walk(limits: Bounds) -> LiteralString:
+    """Return the end of a query that walks `limits` by id; `walked` has its parameters."""
+    sql: LiteralString = ""
+    if limits.cursor is not None:
+        sql = " AND id < :cursor" if limits.descending else " AND id > :cursor"
+    return sql + (" ORDER BY id DESC LIMIT :most" if limits.descending else " ORDER BY id LIMIT :most")
+
+
+def walked(limits: Bounds) -> dict[str, object]:
+    """Return the parameters of `walk`: one row more than the limit tells whether there are more."""
+    cursor = {} if limits.cursor is None else {"cursor": limits.cursor}
+    return {"most": limits.limit + 1, **cursor}
+
+
+def behind(limits: Bounds) -> LiteralString:
+    """Return the end of a query for a row on the other side of `:first` than the one `limits` walks to."""
+    return " AND id > :first LIMIT 1" if limits.descending else " AND id < :first LIMIT 1"
 
 
 class Window(msgspec.Struct, Generic[T], frozen=True):

@@ -7,7 +7,7 @@ from msgspec import UNSET
 
 from tenantry.core.caller import DomainPolicy
 from tenantry.core.db import Row, Transaction
-from tenantry.core.page import Bounds
+from tenantry.core.page import Bounds, behind, walk, walked
 from tenantry.domains.wire import OrganizationDomain
 
 _COLUMNS = (
@@ -318,12 +318,8 @@ def select_attempts(
     sql: LiteralString = (
         "SELECT id, report FROM domain_attempts WHERE environment_id = :environment_id AND domain_id = :domain_id"
     )
-    parameters: dict[str, object] = {"environment_id": environment_id, "domain_id": domain_id}
-    if limits.cursor is not None:
-        sql += " AND id < :cursor" if limits.descending else " AND id > :cursor"
-        parameters["cursor"] = limits.cursor
-    sql += " ORDER BY id DESC LIMIT :most" if limits.descending else " ORDER BY id LIMIT :most"
-    return [(row[0], msgspec.Raw(row[1])) for row in tx.all(sql, **parameters, most=limits.limit + 1)]
+    rows = tx.all(sql + walk(limits), environment_id=environment_id, domain_id=domain_id, **walked(limits))
+    return [(row[0], msgspec.Raw(row[1])) for row in rows]
 
 
 def has_attempt_behind(tx: Transaction, environment_id: str, domain_id: str, limits: Bounds, first: str) -> bool:
@@ -331,8 +327,9 @@ def has_attempt_behind(tx: Transaction, environment_id: str, domain_id: str, lim
     sql: LiteralString = (
         "SELECT 1 FROM domain_attempts WHERE environment_id = :environment_id AND domain_id = :domain_id"
     )
-    sql += " AND id > :first LIMIT 1" if limits.descending else " AND id < :first LIMIT 1"
-    return tx.one(sql, environment_id=environment_id, domain_id=domain_id, first=first) is not None
+    return (
+        tx.one(sql + behind(limits), environment_id=environment_id, domain_id=domain_id, first=first) is not None
+    )
 
 
 def select_last_attempt(tx: Transaction, environment_id: str, domain_id: str) -> bytes | None:

@@ -5,7 +5,7 @@ from typing import LiteralString
 import msgspec
 
 from tenantry.core.db import Row, Transaction
-from tenantry.core.page import Bounds
+from tenantry.core.page import Bounds, behind, walk, walked
 
 
 class EndpointRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,14 +86,14 @@ def select_endpoint_id_by_url(tx: Transaction, environment_id: str, endpoint_url
 def select_endpoints(tx: Transaction, environment_id: str, limits: Bounds) -> list[EndpointRow]:
     """Return the endpoints within `limits`, in walking order, and one more if there is one."""
     sql: LiteralString = "SELECT " + _ENDPOINT + " FROM webhook_endpoints WHERE environment_id = :environment_id"
-    rows = tx.all(sql + _walk(limits), environment_id=environment_id, **_walked(limits))
+    rows = tx.all(sql + walk(limits), environment_id=environment_id, **walked(limits))
     return [_endpoint(row) for row in rows]
 
 
 def has_endpoint_behind(tx: Transaction, environment_id: str, limits: Bounds, first: str) -> bool:
     """Return whether there are endpoints on the other side of `first` than the one `limits` walks to."""
     sql: LiteralString = "SELECT 1 FROM webhook_endpoints WHERE environment_id = :environment_id"
-    return tx.one(sql + _behind(limits), environment_id=environment_id, first=first) is not None
+    return tx.one(sql + behind(limits), environment_id=environment_id, first=first) is not None
 
 
 def _endpoint(row: Row) -> EndpointRow:
@@ -353,23 +353,6 @@ _DELIVERY: LiteralString = (
 _ATTEMPT: LiteralString = "id, delivery_id, status, latency_ms, answer, error, created_at"
 
 
-def _walk(limits: Bounds) -> LiteralString:
-    """Return the end of a query that walks `limits` by id."""
-    sql: LiteralString = ""
-    if limits.cursor is not None:
-        sql = " AND id < :cursor" if limits.descending else " AND id > :cursor"
-    return sql + (" ORDER BY id DESC LIMIT :most" if limits.descending else " ORDER BY id LIMIT :most")
-
-
-def _walked(limits: Bounds) -> dict[str, object]:
-    cursor = {} if limits.cursor is None else {"cursor": limits.cursor}
-    return {"most": limits.limit + 1, **cursor}
-
-
-def _behind(limits: Bounds) -> LiteralString:
-    return " AND id > :first LIMIT 1" if limits.descending else " AND id < :first LIMIT 1"
-
-
 def select_delivery(tx: Transaction, environment_id: str, delivery_id: str) -> KeptDelivery | None:
     """Return one delivery."""
     row = tx.one(
@@ -383,24 +366,24 @@ def select_delivery(tx: Transaction, environment_id: str, delivery_id: str) -> K
 def select_deliveries(tx: Transaction, endpoint_id: str, limits: Bounds) -> list[KeptDelivery]:
     """Return an endpoint's deliveries within `limits`, in walking order, and one more if there is one."""
     sql: LiteralString = "SELECT " + _DELIVERY + " FROM webhook_deliveries WHERE endpoint_id = :endpoint_id"
-    rows = tx.all(sql + _walk(limits), endpoint_id=endpoint_id, **_walked(limits))
+    rows = tx.all(sql + walk(limits), endpoint_id=endpoint_id, **walked(limits))
     return [KeptDelivery(*row) for row in rows]
 
 
 def has_delivery_behind(tx: Transaction, endpoint_id: str, limits: Bounds, first: str) -> bool:
     """Return whether there are deliveries on the other side of `first` than the one `limits` walks to."""
     sql: LiteralString = "SELECT 1 FROM webhook_deliveries WHERE endpoint_id = :endpoint_id"
-    return tx.one(sql + _behind(limits), endpoint_id=endpoint_id, first=first) is not None
+    return tx.one(sql + behind(limits), endpoint_id=endpoint_id, first=first) is not None
 
 
 def select_attempts(tx: Transaction, delivery_id: str, limits: Bounds) -> list[AttemptRow]:
     """Return a delivery's attempts within `limits`, in walking order, and one more if there is one."""
     sql: LiteralString = "SELECT " + _ATTEMPT + " FROM webhook_attempts WHERE delivery_id = :delivery_id"
-    rows = tx.all(sql + _walk(limits), delivery_id=delivery_id, **_walked(limits))
+    rows = tx.all(sql + walk(limits), delivery_id=delivery_id, **walked(limits))
     return [msgspec.convert(dict(zip(AttemptRow.__struct_fields__, row, strict=True)), AttemptRow) for row in rows]
 
 
 def has_attempt_behind(tx: Transaction, delivery_id: str, limits: Bounds, first: str) -> bool:
     """Return whether there are attempts on the other side of `first` than the one `limits` walks to."""
     sql: LiteralString = "SELECT 1 FROM webhook_attempts WHERE delivery_id = :delivery_id"
-    return tx.one(sql + _behind(limits), delivery_id=delivery_id, first=first) is not None
+    return tx.one(sql + behind(limits), delivery_id=delivery_id, first=first) is not None
