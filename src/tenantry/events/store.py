@@ -1,5 +1,6 @@
 """Rows of events."""
 
+from collections.abc import Callable
 from typing import Any, LiteralString
 
 import msgspec
@@ -106,7 +107,7 @@ def select_page(
     """Return the first `most` matching events past `after`, in order.
 
     Each name is a range of an index of its own, so that rare events are found as fast
-    as frequent ones; the ranges are then merged.
+    as frequent ones. The ranges are merged as they are read: no more rows than the page has.
     """
     parameters: dict[str, Any] = {
         "environment_id": environment_id,
@@ -119,15 +120,16 @@ def select_page(
         if (value := getattr(chosen, name)) is not None:
             parameters[name] = value
     names: list[str | None] = [f"name_{index}" for index in range(len(chosen.names))]
-    ranges = [_range(name, _PAST[tx.engine] + _SETTLED[tx.engine], chosen) for name in names or [None]]
+    ranges = [_IN_ORDER[tx.engine](_range(name, tx.engine, chosen), name) for name in names or [None]]
     sql: Any = " UNION ALL ".join(ranges) + " ORDER BY transaction_id, position LIMIT :most"
     return [EventRow(row[0], row[1], Place(row[2], row[3])) for row in tx.all(sql, **parameters)]
 
 
-def _range(name: str | None, served: str, chosen: EventFilter) -> str:
+def _range(name: str | None, engine: str, chosen: EventFilter) -> str:
     sql = (
-        "SELECT id, wire, transaction_id, position FROM (SELECT id, wire, transaction_id, position FROM events"
-        " WHERE environment_id = :environment_id" + served
+        "SELECT id, wire, transaction_id, position FROM events WHERE environment_id = :environment_id"
+        + _PAST[engine]
+        + _SETTLED[engine]
     )
     if name is not None:
         sql += f" AND event = :{name}"
@@ -137,7 +139,16 @@ def _range(name: str | None, served: str, chosen: EventFilter) -> str:
         sql += " AND created_at >= :earliest"
     if chosen.latest is not None:
         sql += " AND created_at <= :latest"
-    return f"{sql} ORDER BY transaction_id, position LIMIT :most) AS {name or 'every_name'}"
+    return sql
+
+
+# SQLite reads ranges in the order that the whole is to have. PostgreSQL does when each has it, too.
+_IN_ORDER: dict[str, Callable[[str, str | None], str]] = {
+    "sqlite": lambda sql, _name: sql,
+    "postgres": lambda sql, name: (
+        f"SELECT * FROM ({sql} ORDER BY transaction_id, position LIMIT :most) AS {name or 'every_name'}"
+    ),
+}
 
 
 def select_end(tx: Transaction, environment_id: str) -> Place | None:
