@@ -7,6 +7,7 @@ from functools import partial
 
 import structlog
 
+from tenantry.audit_logs import sealing
 from tenantry.audit_logs import service as audit_logs
 from tenantry.core import idempotency
 from tenantry.core.db import Database
@@ -24,6 +25,7 @@ log = structlog.get_logger("tenantry.worker")
 _USES_SECONDS = 5.0
 _PRUNE_SECONDS = 60.0
 _METADATA_SECONDS = 1.0
+_SEAL_SECONDS = 0.25
 _PAUSE_SECONDS = 0.02  # between two parts of a long work, for the requests that wait
 
 Chore = Callable[[], Awaitable[None]]
@@ -56,6 +58,7 @@ class Worker:
             (_USES_SECONDS, self._record_uses),
             (_PRUNE_SECONDS, self._prune),
             (_METADATA_SECONDS, self._index_metadata),
+            (_SEAL_SECONDS, self._seal),
         )
         for seconds, chore in chores:
             self._tasks.append(asyncio.get_running_loop().create_task(_repeat(seconds, chore)))
@@ -88,6 +91,11 @@ class Worker:
             pass
         while await self._database.write_soon(audit_logs.prune):
             pass
+
+    async def _seal(self) -> None:
+        if await self._database.read_soon(sealing.pending):
+            while await self._database.write_soon(sealing.seal):
+                pass
 
     async def _index_metadata(self) -> None:
         for environment_id, key in await self._database.read_soon(metadata_keys.at_work):

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from support import caller_in, grant
-from tenantry.audit_logs import service
+from tenantry.audit_logs import sealing, service
 from tenantry.audit_logs.wire import (
     AuditLogActor,
     AuditLogContext,
@@ -133,12 +133,14 @@ def times(database: Database, organization_id: str) -> list[str]:
     of_events = times_in(
         database,
         organization_id,
-        "SELECT occurred_at FROM audit_log_events WHERE organization_id = :id ORDER BY occurred_at",
+        "SELECT occurred_at FROM audit_log_events JOIN audit_log_trails ON number = trail"
+        " WHERE organization_id = :id ORDER BY occurred_at",
     )
     of_targets = times_in(
         database,
         organization_id,
-        "SELECT occurred_at FROM audit_log_targets WHERE organization_id = :id ORDER BY occurred_at",
+        "SELECT occurred_at FROM audit_log_targets JOIN audit_log_trails ON number = trail"
+        " WHERE organization_id = :id ORDER BY occurred_at",
     )
     assert of_events == of_targets
     return of_events
@@ -149,7 +151,9 @@ def times_in(database: Database, organization_id: str, sql: LiteralString) -> li
 
 
 def prune(database: Database) -> int:
-    """Delete until nothing is due; return how many rounds that took."""
+    """Seal what was written, and delete until nothing is due; return how many rounds that took."""
+    while database.write(sealing.seal):
+        pass
     rounds = 0
     while database.write(service.prune):
         rounds += 1
@@ -195,19 +199,18 @@ def test_many_events_are_deleted_a_few_at_a_time(database: Database, caller: Cal
 
 def copy_first_event(tx: Transaction, organization_id: str, number: int) -> None:
     """Add copies of an organization's oldest event, with its target."""
-    columns: LiteralString = "environment_id, organization_id, occurred_at"
-    rest: LiteralString = "id, action, version, actor_type, actor_id, created_at, wire"
+    columns: LiteralString = "trail, id, occurred_at, action, version, actor_type, actor_id, created_at, wire"
     for _ in range(number):
         row = tx.one(
-            f"INSERT INTO audit_log_events ({columns}, {rest}) SELECT {columns}, {rest} FROM audit_log_events"
-            " WHERE organization_id = :id ORDER BY occurred_at LIMIT 1 RETURNING position",
+            f"INSERT INTO audit_log_events ({columns}) SELECT {columns} FROM audit_log_events WHERE trail ="
+            " (SELECT number FROM audit_log_trails WHERE organization_id = :id)"
+            " ORDER BY occurred_at LIMIT 1 RETURNING position",
             id=organization_id,
         )
         assert row is not None
         tx.run(
-            "INSERT INTO audit_log_targets (position, number, environment_id, organization_id, target_id,"
-            " target_type, occurred_at) SELECT position, 0, environment_id, organization_id, 'b', 'user',"
-            " occurred_at FROM audit_log_events WHERE position = :position",
+            "INSERT INTO audit_log_targets (trail, target_id, occurred_at, position, target_type)"
+            " SELECT trail, 'b', occurred_at, position, 'user' FROM audit_log_events WHERE position = :position",
             position=row[0],
         )
 

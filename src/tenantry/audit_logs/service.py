@@ -1,22 +1,27 @@
 """The rules of audit logs, one function an operation (wire.md section 6)."""
 
 from functools import partial
+from typing import TypeVar
 
 import msgspec
 from msgspec import UNSET
 
-from tenantry.audit_logs import policy, store
+from tenantry.audit_logs import policy, removal, store
+from tenantry.audit_logs.canonical import canonical, exact
 from tenantry.audit_logs.checks import Breach, InvalidSchema, breaches, check_schema, rules_of
 from tenantry.audit_logs.store import EventRow, SchemaRow, TrailRow
 from tenantry.audit_logs.wire import (
     EVENT_PREFIX,
     SCHEMA_PREFIX,
     AuditLogAction,
+    AuditLogActor,
     AuditLogConfiguration,
     AuditLogEvent,
     AuditLogEventCreated,
+    AuditLogRecord,
     AuditLogSchema,
     AuditLogsRetention,
+    AuditLogTarget,
     CreateAuditLogEvent,
     CreateAuditLogSchema,
     ListAuditLogActions,
@@ -38,6 +43,9 @@ _TRAILS_AT_ONCE = 50
 # The time of an event is a text of a type of ours.
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 _decode_schema = msgspec.json.Decoder(AuditLogSchema).decode
+
+
+_Named = TypeVar("_Named", AuditLogActor, AuditLogTarget)
 
 
 class AuditLogActionNotFound(EntityNotFound):
@@ -71,25 +79,49 @@ def create_event(tx: Transaction, caller: Caller, body: CreateAuditLogEvent) -> 
     event = _checked(tx, caller, body.event)
     trail = store.select_trail(tx, caller.environment_id, body.organization_id)
     _check_time(tx, event, _days(trail))
-    wire = _encode(event)
+    record = _record(tx, body.organization_id, event)
+    wire = canonical(record)
     if len(wire) > _LARGEST_EVENT:
         raise ValidationFailed([FieldError("event", f"event must be at most {_LARGEST_EVENT} bytes of JSON")])
     if trail is None:
-        store.insert_trail(tx, caller.environment_id, body.organization_id, tx.milliseconds + policy.DAY)
-    assert event.version is not None
+        number = store.insert_trail(tx, caller.environment_id, body.organization_id, tx.milliseconds + policy.DAY)
+    else:
+        number = trail.number
     row = EventRow(
-        organization_id=body.organization_id,
-        id=tx.new_id(EVENT_PREFIX),
-        occurred_at=str(event.occurred_at),
-        action=event.action,
-        version=event.version,
-        actor_type=event.actor.type,
-        actor_id=event.actor.id,
-        created_at=tx.now,
+        trail=number,
+        id=record.id,
+        occurred_at=record.occurred_at,
+        action=record.action,
+        version=record.version,
+        actor_type=record.actor.type,
+        actor_id=record.actor.id,
+        created_at=record.created_at,
         wire=wire,
     )
-    store.insert_event(tx, caller.environment_id, row, [(target.type, target.id) for target in event.targets])
+    store.insert_event(tx, row, {(target.id, target.type) for target in record.targets})
     return AuditLogEventCreated()
+
+
+def _record(tx: Transaction, organization_id: str, event: AuditLogEvent) -> AuditLogRecord:
+    """Return an event that is right as it is kept."""
+    assert event.version is not None
+    return AuditLogRecord(
+        id=tx.new_id(EVENT_PREFIX),
+        organization_id=organization_id,
+        action=event.action,
+        version=event.version,
+        occurred_at=str(event.occurred_at),
+        created_at=tx.now,
+        actor=_exactly(event.actor),
+        targets=[_exactly(target) for target in event.targets],
+        context=event.context,
+        metadata=exact(event.metadata),
+    )
+
+
+def _exactly(named: _Named) -> _Named:
+    metadata = exact(named.metadata)
+    return named if metadata is named.metadata else msgspec.structs.replace(named, metadata=metadata)
 
 
 def _checked(tx: Transaction, caller: Caller, event: AuditLogEvent) -> AuditLogEvent:
@@ -210,7 +242,7 @@ def set_retention(
     """
     days = _wanted_days(body)
     organizations.get(tx, caller, organization_id)
-    store.set_retention(tx, TrailRow(caller.environment_id, organization_id, days))
+    store.set_retention(tx, caller.environment_id, organization_id, days)
     return AuditLogsRetention(days)
 
 
@@ -250,8 +282,8 @@ def prune(tx: Transaction) -> int:
     for trail in trails:
         if not left:
             break
-        deleted = store.delete_oldest(tx, trail, policy.kept_since(tx.milliseconds, _days(trail)), left)
+        deleted = removal.remove(tx, trail.number, policy.kept_since(tx.milliseconds, _days(trail)), left)
         if deleted < left:
-            store.postpone(tx, trail, tx.milliseconds + policy.DAY)
+            store.postpone(tx, trail.number, tx.milliseconds + policy.DAY)
         left -= deleted
     return len(trails)

@@ -28,9 +28,9 @@ class ActionRow(msgspec.Struct, frozen=True):
 
 
 class EventRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One event. `wire` is the whole of it as JSON."""
+    """One event. `wire` is the whole of it as canonical JSON, an AuditLogRecord."""
 
-    organization_id: str
+    trail: int
     id: str
     occurred_at: str
     action: str
@@ -42,8 +42,9 @@ class EventRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TrailRow(msgspec.Struct, frozen=True):
-    """How long an organization's events are kept; None while nothing was set."""
+    """An organization's trail, and how long its events are kept; None while nothing was set."""
 
+    number: int
     environment_id: str
     organization_id: str
     retention_days: int | None
@@ -138,65 +139,64 @@ def has_action_behind(tx: Transaction, environment_id: str, limits: Bounds, firs
     return tx.one(sql + behind(limits), environment_id=environment_id, first=first) is not None
 
 
-def insert_event(tx: Transaction, environment_id: str, row: EventRow, targets: list[tuple[str, str]]) -> None:
-    """Add one event with its targets, each a type and an id."""
+def insert_event(tx: Transaction, row: EventRow, targets: set[tuple[str, str]]) -> None:
+    """Add one event with its targets, each an id and a type."""
     made = tx.one(
-        "INSERT INTO audit_log_events (environment_id, organization_id, id, occurred_at, action, version,"
-        " actor_type, actor_id, created_at, wire)"
-        " VALUES (:environment_id, :organization_id, :id, :occurred_at, :action, :version,"
-        " :actor_type, :actor_id, :created_at, :wire) RETURNING position",
-        environment_id=environment_id,
+        "INSERT INTO audit_log_events"
+        " (trail, id, occurred_at, action, version, actor_type, actor_id, created_at, wire)"
+        " VALUES (:trail, :id, :occurred_at, :action, :version, :actor_type, :actor_id, :created_at, :wire)"
+        " RETURNING position",
         **msgspec.structs.asdict(row),
     )
     assert made is not None
-    for number, (target_type, target_id) in enumerate(targets):
+    for target_id, target_type in targets:
         tx.run(
-            "INSERT INTO audit_log_targets (position, number, environment_id, organization_id, target_id,"
-            " target_type, occurred_at)"
-            " VALUES (:position, :number, :environment_id, :organization_id, :target_id, :target_type,"
-            " :occurred_at)",
-            position=made[0],
-            number=number,
-            environment_id=environment_id,
-            organization_id=row.organization_id,
+            "INSERT INTO audit_log_targets (trail, target_id, occurred_at, position, target_type)"
+            " VALUES (:trail, :target_id, :occurred_at, :position, :target_type)",
+            trail=row.trail,
             target_id=target_id,
-            target_type=target_type,
             occurred_at=row.occurred_at,
+            position=made[0],
+            target_type=target_type,
         )
 
 
 def select_trail(tx: Transaction, environment_id: str, organization_id: str) -> TrailRow | None:
-    """Return how an organization's events are kept; None before its first event and its first setting."""
+    """Return an organization's trail; None before its first event and its first setting."""
     row = tx.one(
-        "SELECT retention_days FROM audit_log_trails"
+        "SELECT number, environment_id, organization_id, retention_days FROM audit_log_trails"
         " WHERE environment_id = :environment_id AND organization_id = :organization_id",
         environment_id=environment_id,
         organization_id=organization_id,
     )
-    return TrailRow(environment_id, organization_id, row[0]) if row else None
+    return TrailRow(*row) if row else None
 
 
-def insert_trail(tx: Transaction, environment_id: str, organization_id: str, prune_at: int) -> None:
-    """Begin an organization's trail, unless that was begun before."""
-    tx.run(
+def insert_trail(tx: Transaction, environment_id: str, organization_id: str, prune_at: int) -> int:
+    """Begin an organization's trail; return its number."""
+    row = tx.one(
         "INSERT INTO audit_log_trails (environment_id, organization_id, retention_days, prune_at)"
-        " VALUES (:environment_id, :organization_id, NULL, :prune_at)"
-        " ON CONFLICT (environment_id, organization_id) DO NOTHING",
+        " VALUES (:environment_id, :organization_id, NULL, :prune_at) RETURNING number",
         environment_id=environment_id,
         organization_id=organization_id,
         prune_at=prune_at,
     )
+    assert row is not None
+    number: int = row[0]
+    return number
 
 
-def set_retention(tx: Transaction, trail: TrailRow) -> None:
+def set_retention(tx: Transaction, environment_id: str, organization_id: str, days: int) -> None:
     """Write how long an organization's events are kept; those past it are due to be deleted now."""
     tx.run(
         "INSERT INTO audit_log_trails (environment_id, organization_id, retention_days, prune_at)"
-        " VALUES (:environment_id, :organization_id, :retention_days, :now)"
+        " VALUES (:environment_id, :organization_id, :days, :now)"
         " ON CONFLICT (environment_id, organization_id) DO UPDATE"
         " SET retention_days = excluded.retention_days, prune_at = excluded.prune_at",
+        environment_id=environment_id,
+        organization_id=organization_id,
+        days=days,
         now=tx.milliseconds,
-        **msgspec.structs.asdict(trail),
     )
 
 
@@ -206,36 +206,57 @@ _LOCK: dict[str, LiteralString] = {"sqlite": "", "postgres": " FOR UPDATE SKIP L
 def lock_due_trails(tx: Transaction, most: int) -> list[TrailRow]:
     """Return up to `most` trails to be looked through now, for this transaction alone."""
     sql: LiteralString = (
-        "SELECT environment_id, organization_id, retention_days FROM audit_log_trails"
+        "SELECT number, environment_id, organization_id, retention_days FROM audit_log_trails"
         " WHERE prune_at <= :now ORDER BY prune_at LIMIT :most" + _LOCK[tx.engine]
     )
     return [TrailRow(*row) for row in tx.all(sql, now=tx.milliseconds, most=most)]
 
 
-def postpone(tx: Transaction, trail: TrailRow, prune_at: int) -> None:
+def postpone(tx: Transaction, trail: int, prune_at: int) -> None:
     """Look through a trail again at `prune_at`, in milliseconds."""
     tx.run(
-        "UPDATE audit_log_trails SET prune_at = :prune_at"
-        " WHERE environment_id = :environment_id AND organization_id = :organization_id",
-        prune_at=prune_at,
-        environment_id=trail.environment_id,
-        organization_id=trail.organization_id,
+        "UPDATE audit_log_trails SET prune_at = :prune_at WHERE number = :number", prune_at=prune_at, number=trail
     )
 
 
-def delete_oldest(tx: Transaction, trail: TrailRow, occurred_before: str, most: int) -> int:
-    """Delete up to `most` of a trail's oldest events, if of before that time; return how many."""
+class OldEvent(msgspec.Struct, frozen=True):
+    """A sealed event whose retention has ended."""
+
+    position: int
+    occurred_at: str
+    wire: bytes
+
+
+def select_oldest(tx: Transaction, trail: int, occurred_before: str, most: int) -> list[OldEvent]:
+    """Return up to `most` of a trail's oldest events that are sealed, if of before that time."""
     rows = tx.all(
-        "SELECT position FROM audit_log_events"
-        " WHERE environment_id = :environment_id AND organization_id = :organization_id"
-        " AND occurred_at < :occurred_before ORDER BY occurred_at LIMIT :most",
-        environment_id=trail.environment_id,
-        organization_id=trail.organization_id,
+        "SELECT e.position, e.occurred_at, e.wire FROM audit_log_events e"
+        " WHERE e.trail = :trail AND e.occurred_at < :occurred_before"
+        " AND EXISTS (SELECT 1 FROM audit_log_seals s WHERE s.position = e.position)"
+        " ORDER BY e.occurred_at LIMIT :most",
+        trail=trail,
         occurred_before=occurred_before,
         most=most,
     )
-    positions = [row[0] for row in rows]
-    if positions:
-        tx.run("DELETE FROM audit_log_targets WHERE position IN :positions", positions=positions)
-        tx.run("DELETE FROM audit_log_events WHERE position IN :positions", positions=positions)
-    return len(positions)
+    return [OldEvent(*row) for row in rows]
+
+
+def delete_events(
+    tx: Transaction, trail: int, events: list[OldEvent], targets: list[tuple[str, OldEvent]]
+) -> None:
+    """Delete events (at least one, of a trail, oldest first) with their targets, each an id and its event."""
+    tx.run_all(
+        "DELETE FROM audit_log_targets WHERE trail = :trail AND target_id = :target_id"
+        " AND occurred_at = :occurred_at AND position = :position",
+        [
+            {"trail": trail, "target_id": target_id, "occurred_at": of.occurred_at, "position": of.position}
+            for target_id, of in targets
+        ],
+    )
+    tx.run(
+        # The times say in which partitions they are.
+        "DELETE FROM audit_log_events WHERE position IN :positions AND occurred_at BETWEEN :first AND :last",
+        positions=[event.position for event in events],
+        first=events[0].occurred_at,
+        last=events[-1].occurred_at,
+    )

@@ -116,6 +116,23 @@ class AuditLogEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     version: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
 
 
+class AuditLogRecord(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="object", tag=EVENT_PREFIX
+):
+    """An event as it is kept, read and hashed: what was sent, whose it is, and when it came."""
+
+    id: str
+    organization_id: str
+    action: str
+    version: int
+    occurred_at: str
+    created_at: str
+    actor: AuditLogActor
+    targets: list[AuditLogTarget]
+    context: AuditLogContext
+    metadata: EventMetadata | None = None
+
+
 class CreateAuditLogEvent(msgspec.Struct, frozen=True, kw_only=True):
     """The body of an event's create."""
 

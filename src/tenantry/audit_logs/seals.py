@@ -1,0 +1,231 @@
+"""Rows of the chains: seals, where each chain begins and ends, and up to where events are sealed."""
+
+from typing import LiteralString
+
+import msgspec
+
+from tenantry.audit_logs.chain import Trail
+from tenantry.core.db import Transaction
+
+# A transaction that is under way may yet show events before those of a later one that is committed
+# already; so nothing is sealed past the oldest one under way (as `events` are served).
+_SETTLED: dict[str, LiteralString] = {
+    "sqlite": "",
+    "postgres": " AND transaction_id < pg_snapshot_xmin(pg_current_snapshot())::text::bigint",
+}
+_PAST: dict[str, LiteralString] = {
+    "sqlite": " WHERE position > :position AND :transaction_id = 0",
+    "postgres": " WHERE (transaction_id, position) > (:transaction_id, :position)",
+}
+_IN_ORDER: dict[str, LiteralString] = {
+    "sqlite": " ORDER BY position LIMIT :most",
+    "postgres": " ORDER BY transaction_id, position LIMIT :most",
+}
+_LOCK: dict[str, LiteralString] = {"sqlite": "", "postgres": " FOR UPDATE SKIP LOCKED"}
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where an event stands among all, in the order in which they are sealed."""
+
+    transaction_id: int
+    position: int
+
+
+class Unsealed(msgspec.Struct, frozen=True):
+    """An event that is to be sealed."""
+
+    transaction_id: int
+    position: int
+    trail: int
+    occurred_at: str
+    wire: bytes
+
+
+class SealRow(msgspec.Struct, frozen=True, kw_only=True):
+    """The seal of the event at a position. `event_hash` is there once the event is not."""
+
+    position: int
+    trail: int
+    sequence: int
+    occurred_at: str
+    hash: bytes
+    event_hash: bytes | None = None
+
+
+class ChainRow(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a chain ends, and where it begins since retention removed what was before."""
+
+    trail: int
+    sequence: int
+    hash: bytes
+    first_sequence: int
+    removed_before: str | None
+
+
+def lock_sealing(tx: Transaction) -> Place | None:
+    """Return up to where events are sealed, for this transaction alone; None while another one seals."""
+    sql: LiteralString = "SELECT transaction_id, position FROM audit_log_sealing WHERE one = 1" + _LOCK[tx.engine]
+    row = tx.one(sql)
+    return Place(*row) if row else None
+
+
+def select_sealing(tx: Transaction) -> Place:
+    """Return up to where events are sealed."""
+    row = tx.one("SELECT transaction_id, position FROM audit_log_sealing WHERE one = 1")
+    assert row is not None, "a migration wrote it"
+    return Place(*row)
+
+
+def move_sealing(tx: Transaction, place: Place) -> None:
+    """Write up to where events are sealed."""
+    tx.run(
+        "UPDATE audit_log_sealing SET transaction_id = :transaction_id, position = :position WHERE one = 1",
+        **msgspec.structs.asdict(place),
+    )
+
+
+def has_unsealed(tx: Transaction, after: Place) -> bool:
+    """Return whether there are events past a place that can be sealed."""
+    sql: LiteralString = "SELECT 1 FROM audit_log_events" + _PAST[tx.engine] + _SETTLED[tx.engine]
+    return tx.one(sql + _IN_ORDER[tx.engine], most=1, **msgspec.structs.asdict(after)) is not None
+
+
+def select_unsealed(tx: Transaction, after: Place, most: int) -> list[Unsealed]:
+    """Return the first `most` events past a place that can be sealed, in order."""
+    sql: LiteralString = (
+        "SELECT transaction_id, position, trail, occurred_at, wire FROM audit_log_events"
+        + _PAST[tx.engine]
+        + _SETTLED[tx.engine]
+        + _IN_ORDER[tx.engine]
+    )
+    return [Unsealed(*row) for row in tx.all(sql, most=most, **msgspec.structs.asdict(after))]
+
+
+def select_trails(tx: Transaction, numbers: list[int]) -> dict[int, Trail]:
+    """Return whose each of the trails (at least one) is, by number."""
+    rows = tx.all(
+        "SELECT number, environment_id, organization_id FROM audit_log_trails WHERE number IN :numbers",
+        numbers=numbers,
+    )
+    return {row[0]: Trail(row[1], row[2]) for row in rows}
+
+
+_CHAIN: LiteralString = "SELECT trail, sequence, hash, first_sequence, removed_before FROM audit_log_chains"
+
+
+def _chain(row: tuple[int, int, bytes, int, str | None]) -> ChainRow:
+    return ChainRow(trail=row[0], sequence=row[1], hash=row[2], first_sequence=row[3], removed_before=row[4])
+
+
+def select_chains(tx: Transaction, trails: list[int]) -> dict[int, ChainRow]:
+    """Return the chains of those of the trails (at least one) that have one, by trail."""
+    rows = tx.all(_CHAIN + " WHERE trail IN :trails", trails=trails)
+    return {row[0]: _chain(row) for row in rows}
+
+
+def select_chain(tx: Transaction, trail: int) -> ChainRow | None:
+    """Return a trail's chain; None before its first event is sealed."""
+    row = tx.one(_CHAIN + " WHERE trail = :trail", trail=trail)
+    return _chain(row) if row else None
+
+
+def insert_seals(tx: Transaction, rows: list[SealRow]) -> None:
+    """Add seals."""
+    tx.run_all(
+        "INSERT INTO audit_log_seals (position, trail, sequence, occurred_at, hash)"
+        " VALUES (:position, :trail, :sequence, :occurred_at, :hash)",
+        [
+            {
+                "position": row.position,
+                "trail": row.trail,
+                "sequence": row.sequence,
+                "occurred_at": row.occurred_at,
+                "hash": row.hash,
+            }
+            for row in rows
+        ],
+    )
+
+
+def extend_chains(tx: Transaction, ends: list[tuple[int, int, bytes]], sign_at: int) -> None:
+    """Write where chains end now, each a trail, a sequence and a hash; `sign_at` is when they are signed."""
+    tx.run_all(
+        "INSERT INTO audit_log_chains (trail, sequence, hash, first_sequence, sign_at)"
+        " VALUES (:trail, :sequence, :hash, 1, :sign_at)"
+        " ON CONFLICT (trail) DO UPDATE SET sequence = excluded.sequence, hash = excluded.hash,"
+        " sign_at = COALESCE(audit_log_chains.sign_at, excluded.sign_at)",
+        [
+            {"trail": trail, "sequence": sequence, "hash": hash_, "sign_at": sign_at}
+            for trail, sequence, hash_ in ends
+        ],
+    )
+
+
+class StoredSeal(msgspec.Struct, frozen=True):
+    """A seal with its event; `wire` is None where the event is not there."""
+
+    position: int
+    sequence: int
+    occurred_at: str
+    hash: bytes
+    event_hash: bytes | None
+    wire: bytes | None
+
+
+_STORED: LiteralString = (
+    "SELECT s.position, s.sequence, s.occurred_at, s.hash, s.event_hash, e.wire FROM audit_log_seals s"
+    " LEFT JOIN audit_log_events e ON e.position = s.position AND e.occurred_at = s.occurred_at"
+)
+
+
+def select_seals(tx: Transaction, trail: int, after: int, most: int) -> list[StoredSeal]:
+    """Return the first `most` seals of a trail past the sequence `after`, in order."""
+    rows = tx.all(
+        _STORED + " WHERE s.trail = :trail AND s.sequence > :after ORDER BY s.sequence LIMIT :most",
+        trail=trail,
+        after=after,
+        most=most,
+    )
+    return [StoredSeal(*row) for row in rows]
+
+
+def select_hashes(tx: Transaction, trail: int, sequences: list[int]) -> dict[int, bytes]:
+    """Return the hashes of those of the sequences (at least one) that a trail has, by sequence."""
+    rows = tx.all(
+        "SELECT sequence, hash FROM audit_log_seals WHERE trail = :trail AND sequence IN :sequences",
+        trail=trail,
+        sequences=sequences,
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def keep_event_hashes(tx: Transaction, removed: list[tuple[int, bytes]]) -> None:
+    """Write into seals the hashes of their events, which are about to be removed, by position."""
+    tx.run_all(
+        "UPDATE audit_log_seals SET event_hash = :event_hash WHERE position = :position",
+        [{"position": position, "event_hash": hash_} for position, hash_ in removed],
+    )
+
+
+def select_first_kept(tx: Transaction, trail: int, first: int, before: int) -> int | None:
+    """Return the first sequence whose event is kept, from `first` on and before `before`."""
+    row = tx.one(
+        "SELECT sequence FROM audit_log_seals WHERE trail = :trail AND sequence >= :first AND sequence < :before"
+        " AND event_hash IS NULL ORDER BY sequence LIMIT 1",
+        trail=trail,
+        first=first,
+        before=before,
+    )
+    return row[0] if row else None
+
+
+def begin_chain(tx: Transaction, trail: int, first: int, removed_before: str) -> None:
+    """Have a chain begin at the sequence `first`. Of what is before, the last seal stays: its hash leads on."""
+    tx.run("DELETE FROM audit_log_seals WHERE trail = :trail AND sequence < :last", trail=trail, last=first - 1)
+    tx.run(
+        "UPDATE audit_log_chains SET first_sequence = :first, removed_before = :removed_before"
+        " WHERE trail = :trail",
+        trail=trail,
+        first=first,
+        removed_before=removed_before,
+    )
