@@ -13,9 +13,9 @@ ORDER = [
     *("portal", "console", "lab", "worker", "settings", "app", "server", "cli"),
 ]
 CORE_ORDER = [
-    *("clock", "entropy", "retry", "ids", "errors", "parsing", "addresses", "log", "caller", "db", "forms"),
-    *("page", "routing", "throttle", "watch", "endpoints", "validation", "decode", "idempotency", "faces"),
-    *("http", "openapi", "reference"),
+    *("clock", "entropy", "retry", "ids", "errors", "parsing", "effort", "cells", "addresses", "log", "caller"),
+    *("db", "forms", "page", "routing", "throttle", "watch", "endpoints", "validation", "decode", "idempotency"),
+    *("faces", "http", "openapi", "reference"),
 ]
 SOURCE = ROOT / "src" / "tenantry"
 FILES = sorted(SOURCE.rglob("*.py"))

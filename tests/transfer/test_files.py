@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tenantry.core.cells import neutral, original
 from tenantry.domains.service import DEFAULT_RULES
-from tenantry.transfer.files import ClaimedState, CsvSource, NdjsonSource, neutral, original
+from tenantry.transfer.files import ClaimedState, CsvSource, NdjsonSource
 from tenantry.transfer.service import Format, export, take_all
 from tenantry.transfer.sources import DatabaseSource, Source, SourceFailed
 from transfer_places import Place

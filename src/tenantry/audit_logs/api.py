@@ -1,6 +1,10 @@
 """The routes of audit logs."""
 
-from tenantry.audit_logs import service
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from tenantry.audit_logs import reading, service
 from tenantry.audit_logs.service import AuditLogActionNotFound, InvalidAuditLogEvent
 from tenantry.audit_logs.wire import (
     AuditLogActionList,
@@ -11,15 +15,48 @@ from tenantry.audit_logs.wire import (
     AuditLogsRetention,
     CreateAuditLogEvent,
     CreateAuditLogSchema,
+    KeptAuditLogEventList,
     ListAuditLogActions,
+    ListAuditLogEvents,
     ListAuditLogSchemas,
     SetAuditLogsRetention,
 )
-from tenantry.core.endpoints import Endpoint, Resource
+from tenantry.core.effort import QUICK, TakesLong
+from tenantry.core.endpoints import Call, Endpoint, Later, Outside, Resource
+from tenantry.core.page import Page
 from tenantry.organizations.service import OrganizationNotFound
 
 _SCHEMAS = "/audit_logs/actions/{action}/schemas"
 _RETENTION = "/organizations/{id}/audit_logs_retention"
+
+
+def _list_events(call: Call) -> Page[msgspec.Raw] | Later:
+    try:
+        return reading.list_events(call.tx, call.caller, call.query, QUICK)
+    except TakesLong:
+        return Later(_list_thoroughly(call.query))
+
+
+def _list_thoroughly(query: ListAuditLogEvents) -> Callable[[Outside], Awaitable[Page[msgspec.Raw]]]:
+    async def rest(outside: Outside) -> Page[msgspec.Raw]:
+        page: Page[msgspec.Raw] = await outside.scan(lambda tx, caller: reading.list_events(tx, caller, query))
+        return page
+
+    return rest
+
+
+_READING = (
+    Endpoint(
+        method="GET",
+        path="/tenantry/audit_logs/events",
+        name="tenantry.audit_logs.events.list",
+        summary="List an organization's audit log events by time, actor, target, action or text",
+        query=ListAuditLogEvents,
+        answer=KeptAuditLogEventList,
+        errors=(OrganizationNotFound,),
+        handler=_list_events,
+    ),
+)
 
 RESOURCE = Resource(
     name="audit_logs",
@@ -92,5 +129,6 @@ RESOURCE = Resource(
             errors=(OrganizationNotFound,),
             handler=lambda call: service.get_configuration(call.tx, call.caller, call.path["id"]),
         ),
+        *_READING,
     ),
 )

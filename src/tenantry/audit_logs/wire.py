@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from tenantry.audit_logs.filters import is_place
 from tenantry.audit_logs.policy import ALLOWED_DAYS, PERIODS
 from tenantry.core.page import AFTER, BEFORE, Cursor, ListMetadata, PageQuery
 from tenantry.core.parsing import ParsedText
@@ -16,6 +17,7 @@ ACTION_PREFIX = "ala"
 SCHEMA_PREFIX = "als"
 
 _MOST_TARGETS = 100
+_MOST_FILTERED = 100
 _LONGEST_NAME = 500
 _LONGEST_USER_AGENT = 2000
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?([Zz]|[+-]\d\d:\d\d)?\Z", re.ASCII)
@@ -251,3 +253,68 @@ class AuditLogConfiguration(msgspec.Struct, frozen=True, kw_only=True):
     organization_id: str
     retention_period_in_days: int
     state: Literal["active", "inactive", "disabled"]
+
+
+class KeptAuditLogEvent(AuditLogEvent, frozen=True, kw_only=True, tag_field="object", tag="audit_log_event"):
+    """An event as it is read."""
+
+    id: str
+    organization_id: str
+    version: int
+    created_at: Annotated[str, Meta(description="When it was written.")]
+
+
+class EventPlace(ParsedText):
+    """A place in an organization's trail, whose event need not be kept any more."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the text as it is. Raises ValueError for what is no place."""
+        if not is_place(text):
+            raise ValueError("must be a cursor of this list, as list_metadata gives it")
+        return cls(text)
+
+
+_LONGEST_SEARCH = 200
+Sought = Annotated[str, Meta(max_length=_LONGEST_NAME)]
+
+
+class ListAuditLogEvents(PageQuery, kw_only=True, frozen=True):
+    """The query of a list of events, by time. The cursors are those of `list_metadata`, as an event shows none."""
+
+    before: Annotated[EventPlace, BEFORE] | None = None
+    after: Annotated[EventPlace, AFTER] | None = None
+    organization_id: Annotated[str, Meta(description="Whose events; it may be a deleted organization's.")]
+    range_start: Annotated[OccurredAt, Meta(description="Occurred at this time or later, ISO 8601.")] | None = None
+    range_end: Annotated[OccurredAt, Meta(description="Occurred at this time or before, ISO 8601.")] | None = None
+    actions: Annotated[list[str], Meta(max_length=_MOST_FILTERED, description="With any of these actions.")] = (
+        msgspec.field(default_factory=list)
+    )
+    actor_id: Annotated[Sought, Meta(description="By the actor with this id.")] | None = None
+    actor_name: Annotated[Sought, Meta(description="By an actor of this name.")] | None = None
+    actor_type: Annotated[Sought, Meta(description="By an actor of this type.")] | None = None
+    target_id: Annotated[Sought, Meta(description="With a target of this id.")] | None = None
+    target_type: (
+        Annotated[Sought, Meta(description="With a target of this type; if `target_id` is given, with that one.")]
+        | None
+    ) = None
+    search: (
+        Annotated[
+            str,
+            Meta(
+                max_length=_LONGEST_SEARCH,
+                description="With this text in the action, a name, an id, a type, the context or a value of"
+                " metadata, whatever the case.",
+            ),
+        ]
+        | None
+    ) = None
+
+
+class KeptAuditLogEventList(msgspec.Struct, frozen=True, tag_field="object", tag="list"):
+    """A page of an organization's events."""
+
+    data: list[KeptAuditLogEvent]
+    list_metadata: ListMetadata

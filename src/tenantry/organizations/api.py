@@ -4,11 +4,11 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
+from tenantry.core.effort import QUICK, TakesLong
 from tenantry.core.endpoints import Call, Download, Endpoint, Later, Outside, Resource, always
 from tenantry.core.page import Page
 from tenantry.domains.service import DomainRules, DomainTaken
 from tenantry.organizations import metadata_keys, reconcile, service, snapshot
-from tenantry.organizations.filters import QUICK, TakesLong
 from tenantry.organizations.metadata import InvalidMetadata
 from tenantry.organizations.metadata_keys import (
     MetadataKeyNotFound,

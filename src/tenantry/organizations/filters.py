@@ -13,6 +13,7 @@ import msgspec
 
 from tenantry.core.clock import milliseconds_of
 from tenantry.core.db import Row, Transaction
+from tenantry.core.effort import Effort, TakesLong
 from tenantry.core.ids import ulid
 from tenantry.core.page import Bounds
 from tenantry.organizations import index, metadata_index
@@ -27,20 +28,6 @@ _NARROW = 200
 _SLACK_MILLISECONDS = 20
 """An organization that was made elsewhere has an id that may be a little older or younger than it says."""
 
-
-class TakesLong(Exception):
-    """More rows have to be looked at than the effort allows."""
-
-
-class Effort(msgspec.Struct, frozen=True):
-    """How many rows one request looks at, round after round; then it stops, or raises TakesLong if `gives_up`."""
-
-    rounds: tuple[int, ...]
-    gives_up: bool = False
-
-
-QUICK = Effort((100,), gives_up=True)
-"""What takes about a millisecond at most."""
 
 THOROUGH = Effort((100, 400, 1_500, 3_000))
 

@@ -9,6 +9,7 @@ from msgspec import UNSET
 from tenantry.core.caller import Caller
 from tenantry.core.clock import later
 from tenantry.core.db import Transaction
+from tenantry.core.effort import Effort
 from tenantry.core.errors import ApiError, EntityNotFound, FieldError, ValidationFailed
 from tenantry.core.page import Bounds, ListMetadata, Page, Window, bounds, envelope, window
 from tenantry.domains import service as domain_service
@@ -16,7 +17,7 @@ from tenantry.domains.service import DEFAULT_RULES, DomainRules, InvalidEmail
 from tenantry.events import service as events
 from tenantry.events.wire import EventName
 from tenantry.organizations import filters, index, metadata_keys, store
-from tenantry.organizations.filters import THOROUGH, Effort, Filter
+from tenantry.organizations.filters import THOROUGH, Filter
 from tenantry.organizations.metadata import merge
 from tenantry.organizations.metadata_index import KeyRow
 from tenantry.organizations.search import fold

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, Literal, TextIO
 
 import msgspec
 
+from tenantry.core.cells import neutral, original
 from tenantry.core.errors import FieldError
 from tenantry.organizations.wire import Organization
 from tenantry.transfer.sources import Item, SourceFailed, item_of, item_of_value
@@ -27,20 +28,9 @@ FIELDS = (
 METADATA = "metadata."
 ClaimedState = Literal["pending", "verified"]
 
-_FORMULA = re.compile(r"'*[=+\-@\t\r\n]")
 _NOT_ORGANIZATIONS = (b'"object":"snapshot', b'"object": "snapshot')
 _CHUNK = 1 << 20
 _LARGEST_CELL = 1 << 20
-
-
-def neutral(cell: str) -> str:
-    """Return a cell as a spreadsheet takes it for text."""
-    return "'" + cell if _FORMULA.match(cell) else cell
-
-
-def original(cell: str) -> str:
-    """Return the cell that `neutral` was given."""
-    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
 class NdjsonSource:

@@ -1,0 +1,209 @@
+"""The events of a trail that match a filter: SQL, which index leads, and how far one request looks.
+
+One index hands out places in the order of the page, and the events there are compared with the rest of
+the filter. Where the index says all that is asked, a page is a range of it.
+"""
+
+from typing import Any
+
+import msgspec
+
+from tenantry.audit_logs.filters import ALL, Filter, Kept, Place, matches, may_hold
+from tenantry.core.db import Row, Transaction
+from tenantry.core.effort import Effort, TakesLong
+
+THOROUGH = Effort((100, 400, 1_500))
+"""What takes some ten milliseconds at most."""
+
+_NARROW = 200
+"""An index with fewer rows in the range is taken, whatever the others have."""
+
+_decode = msgspec.json.Decoder(Kept).decode
+
+
+class Found(msgspec.Struct, frozen=True):
+    """One event: where it stands, and its JSON, which holds neither its id nor when it was written."""
+
+    place: Place
+    id: str
+    created_at: str
+    wire: bytes
+
+
+class Walked(msgspec.Struct, frozen=True):
+    """Matches in walking order; `stopped` is the place up to which was looked, if that was not all."""
+
+    rows: list[Found]
+    stopped: Place | None = None
+
+
+class Looked(msgspec.Struct, frozen=True):
+    """What one look along an index found: the matches among its rows, the last row's place, if more may follow."""
+
+    matches: list[Found]
+    end: Place | None
+
+
+class _Lead(msgspec.Struct, frozen=True):
+    """An index in the order of places, from which those of some values of a column are taken, or else all."""
+
+    table: str = "audit_log_events"
+    column: str | None = None
+    values: list[str] = []
+    covers: str = ""
+    """The field of the filter that the index says all about."""
+
+
+_WHOLE = _Lead()
+
+
+class Trail:
+    """One organization's events that match a filter."""
+
+    def __init__(self, tx: Transaction, environment_id: str, organization_id: str, chosen: Filter) -> None:
+        self._tx = tx
+        self._chosen = chosen
+        self._known: dict[str, object] = {"environment_id": environment_id, "organization_id": organization_id}
+
+    def walk(self, cursor: Place | None, effort: Effort, *, descending: bool, most: int) -> Walked:
+        """Return the first `most` matches past `cursor`, as far as the effort goes. Raises TakesLong."""
+        lead = self._lead(cursor, descending=descending)
+        rest = _without(self._chosen, lead)
+        if rest == ALL:
+            return Walked(self._rows(lead, cursor, most, descending=descending))
+        found: list[Found] = []
+        for looked in effort.rounds:
+            look = self._look(lead, rest, cursor, looked, descending=descending)
+            found += look.matches
+            if len(found) >= most or look.end is None:
+                return Walked(found[:most])
+            cursor = look.end
+        if effort.gives_up:
+            raise TakesLong
+        return Walked(found, cursor)
+
+    def has_any(self, cursor: Place, effort: Effort, *, descending: bool) -> bool:
+        """Return whether there may be a match past `cursor`. Raises TakesLong."""
+        walked = self.walk(cursor, effort, descending=descending, most=1)
+        return bool(walked.rows) or walked.stopped is not None
+
+    def look(self, cursor: Place | None, most: int) -> Looked:
+        """Look at the next `most` rows past `cursor`, oldest first, for matches."""
+        lead = self._lead(cursor, descending=False)
+        return self._look(lead, _without(self._chosen, lead), cursor, most, descending=False)
+
+    def _look(self, lead: _Lead, rest: Filter, cursor: Place | None, most: int, *, descending: bool) -> Looked:
+        rows = self._rows(lead, cursor, most, descending=descending)
+        end = rows[-1].place if len(rows) == most else None
+        return Looked(rows if rest == ALL else [row for row in rows if _is_match(rest, row)], end)
+
+    def _lead(self, cursor: Place | None, *, descending: bool) -> _Lead:
+        """Return the index with the fewest rows, as far as a short look at each can tell."""
+        leads = _leads(self._chosen)
+        if len(leads) < 2:
+            return leads[0] if leads else _WHOLE
+        sizes = [self._size(lead, cursor, descending=descending) for lead in leads]
+        return leads[sizes.index(min(sizes))]
+
+    def _size(self, lead: _Lead, cursor: Place | None, *, descending: bool) -> int:
+        sql, parameters = self._places(lead, cursor, descending=descending)
+        count: int = self._all(f"SELECT count(*) FROM ({sql}) AS looked", parameters, _NARROW)[0][0]
+        return count
+
+    def _rows(self, lead: _Lead, cursor: Place | None, most: int, *, descending: bool) -> list[Found]:
+        """Return the first `most` events of the index past `cursor`."""
+        sql, parameters = self._places(lead, cursor, descending=descending)
+        rows = self._all(
+            "SELECT looked.occurred_at, event.position, event.id, event.created_at, event.wire"
+            f" FROM ({sql}) AS looked JOIN audit_log_events AS event ON event.position = looked.position"
+            f"{_order('looked.', descending=descending)}",
+            parameters,
+            most,
+        )
+        return [Found(Place(row[0], row[1]), *row[2:]) for row in rows]
+
+    def _places(self, lead: _Lead, cursor: Place | None, *, descending: bool) -> tuple[str, dict[str, object]]:
+        """Return the query of the first `:looked` places of the index past `cursor`, and its parameters."""
+        parameters = self._known | {f"value_{number}": value for number, value in enumerate(lead.values)}
+        chosen = [f" AND {lead.column} = :value_{number}" for number in range(len(lead.values))]
+        end = _order("", descending=descending) + " LIMIT :looked"
+        distinct = "DISTINCT " if lead.table == "audit_log_targets" else ""
+        ranges = []
+        for stretch, ends in _stretches(self._chosen, cursor, descending=descending):
+            parameters |= ends
+            ranges += [
+                f"SELECT {distinct}occurred_at, position FROM {lead.table} WHERE environment_id = :environment_id"
+                f" AND organization_id = :organization_id{value}{stretch}{end}"
+                for value in chosen or [""]
+            ]
+        if len(ranges) == 1:
+            return ranges[0], parameters
+        merged = (
+            f"SELECT occurred_at, position FROM ({each}) AS range_{number}" for number, each in enumerate(ranges)
+        )
+        # An event has one action and one actor, but may have several of the targets asked for.
+        return (" UNION " if distinct else " UNION ALL ").join(merged) + end, parameters
+
+    def _all(self, sql: Any, parameters: dict[str, object], looked: int) -> list[Row]:
+        """Run a query made of the literals of this file."""
+        return self._tx.all(sql, looked=looked, **parameters)
+
+
+def _leads(chosen: Filter) -> list[_Lead]:
+    leads = []
+    if chosen.actions:
+        leads.append(_Lead(column="action", values=chosen.actions, covers="actions"))
+    if chosen.actor_ids:
+        leads.append(_Lead(column="actor_id", values=chosen.actor_ids, covers="actor_ids"))
+    if chosen.target_ids:
+        covers = "" if chosen.target_types else "target_ids"
+        leads.append(_Lead("audit_log_targets", "target_id", chosen.target_ids, covers))
+    return leads
+
+
+def _without(chosen: Filter, lead: _Lead) -> Filter:
+    """Return what the events that the index hands out are still to be compared with."""
+    rest = msgspec.structs.replace(chosen, range_start=None, range_end=None)
+    return msgspec.structs.replace(rest, **{lead.covers: []}) if lead.covers else rest
+
+
+def _is_match(rest: Filter, row: Found) -> bool:
+    return (not rest.text or may_hold(row.wire, rest.text)) and matches(rest, _decode(row.wire))
+
+
+def _order(prefix: str, *, descending: bool) -> str:
+    way = " DESC" if descending else ""
+    return f" ORDER BY {prefix}occurred_at{way}, {prefix}position{way}"
+
+
+def _stretches(chosen: Filter, cursor: Place | None, *, descending: bool) -> list[tuple[str, dict[str, object]]]:
+    """Return the ranges of places past `cursor` within the filter's times: conditions and their parameters.
+
+    What is past a place is two ranges of an index: the rest of its own time, and the times past it.
+    """
+    start, end = chosen.range_start, chosen.range_end
+    if cursor is None:
+        return [_between(start, end)]
+    at, past = {"at": cursor.occurred_at, "position": cursor.position}, "<" if descending else ">"
+    within = (start is None or start <= cursor.occurred_at) and (end is None or cursor.occurred_at <= end)
+    tied = [(f" AND occurred_at = :at AND position {past} :position", at)] if within else []
+    if descending:
+        return [*tied, _between(start, end, below=cursor.occurred_at)]
+    return [*tied, _between(start, end, above=cursor.occurred_at)]
+
+
+def _between(
+    start: str | None, end: str | None, *, above: str | None = None, below: str | None = None
+) -> tuple[str, dict[str, object]]:
+    """Return the condition that a time is in a range, of whose two limits at either end the narrower counts."""
+    low, high = "", ""
+    ends: dict[str, object] = {}
+    if above is not None and (start is None or above >= start):
+        low, ends["low"] = " AND occurred_at > :low", above
+    elif start is not None:
+        low, ends["low"] = " AND occurred_at >= :low", start
+    if below is not None and (end is None or below <= end):
+        high, ends["high"] = " AND occurred_at < :high", below
+    elif end is not None:
+        high, ends["high"] = " AND occurred_at <= :high", end
+    return low + high, ends

@@ -1,0 +1,81 @@
+"""What tests of reading share: trails of events written past the API, as many as one likes."""
+
+from random import Random
+from typing import Any
+
+import msgspec
+
+from support import caller_in
+from tenantry.audit_logs import service
+from tenantry.audit_logs.wire import (
+    AuditLogActor,
+    AuditLogContext,
+    AuditLogEvent,
+    AuditLogSchemaTarget,
+    AuditLogTarget,
+    CreateAuditLogEvent,
+    CreateAuditLogSchema,
+    OccurredAt,
+)
+from tenantry.core.clock import timestamp
+from tenantry.core.db import Database, Transaction
+from tenantry.organizations import service as organizations
+from tenantry.organizations.wire import CreateOrganization, Organization
+
+ACTIONS = ["user.signed_in", "invoice.paid", "team.renamed"]
+ACTORS = [("user_1", "user", "Ann"), ("user_2", "user", "Ann"), ("user_3", "user", "Jörg"), ("bot", "app", None)]
+TARGETS = [("team_1", "team", "Blue"), ("team_2", "team", None), ("team_1", "user", "ẞ"), ("file", "file", "=1+1")]
+LOCATIONS = ["192.0.2.1", "Île", 'a "quoted" place']
+WORDS = ["plain", "STRASSE", "Straße", "a,b", "line\nbreak", "-2"]
+
+
+def new_organization(database: Database, environment_id: str) -> str:
+    """Return the id of a new organization."""
+    body = CreateOrganization(name="Acme")
+    made = database.write(lambda tx: organizations.create(tx, caller_in(environment_id), body))
+    return msgspec.json.decode(made, type=Organization).id
+
+
+def declare(database: Database, environment_id: str) -> None:
+    """Give each of ACTIONS a schema that takes every event of these tests."""
+    kinds = dict.fromkeys(kind for _, kind, _ in TARGETS)
+    body = CreateAuditLogSchema(targets=[AuditLogSchemaTarget(type=kind) for kind in kinds])
+
+    def work(tx: Transaction) -> None:
+        for action in ACTIONS:
+            service.create_schema(tx, caller_in(environment_id), action, body)
+
+    database.write(work)
+
+
+def random_event(random: Random, occurred_at: int) -> AuditLogEvent:
+    """Return an event of that time, in milliseconds; of many, most share something."""
+    actor = random.choice(ACTORS)
+    return AuditLogEvent(
+        action=random.choice(ACTIONS),
+        occurred_at=OccurredAt(timestamp(occurred_at)),
+        actor=AuditLogActor(id=actor[0], type=actor[1], name=actor[2]),
+        targets=[
+            AuditLogTarget(id=each[0], type=each[1], name=each[2], metadata={"word": random.choice(WORDS)})
+            for each in random.choices(TARGETS, k=random.randrange(4))
+        ],
+        context=AuditLogContext(location=random.choice(LOCATIONS)),
+        metadata=random.choice([None, {}, {"word": random.choice(WORDS), "number": 1.5, "flag": True}]),
+    )
+
+
+def write(database: Database, environment_id: str, organization_id: str, events: list[AuditLogEvent]) -> None:
+    """Write events, in this order, in one transaction."""
+    bodies = [CreateAuditLogEvent(organization_id=organization_id, event=event) for event in events]
+
+    def work(tx: Transaction) -> None:
+        for body in bodies:
+            service.create_event(tx, caller_in(environment_id), body)
+
+    database.write(work)
+
+
+def value_of(event: AuditLogEvent) -> dict[str, Any]:
+    """Return an event as JSON values, as it was sent."""
+    value: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(event, enc_hook=str))
+    return value
