@@ -10,7 +10,7 @@ from support import ROOT
 
 ORDER = [
     *("core", "environments", "events", "webhooks", "domains", "organizations", "audit_logs", "transfer"),
-    *("portal", "console", "lab", "worker", "settings", "app", "server", "cli"),
+    *("portal", "console", "lab", "worker", "settings", "app", "node", "server", "dev", "cli"),
 ]
 CORE_ORDER = [
     *("clock", "entropy", "retry", "ids", "errors", "parsing", "effort", "cells", "addresses", "log", "caller"),
@@ -79,5 +79,5 @@ def test_no_import_is_hidden_in_a_function(path: Path) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: "/".join(parts_of(path)))
 def test_only_the_top_reads_settings(path: Path) -> None:
-    if parts_of(path)[0] not in {"settings", "app", "server", "cli"}:
+    if parts_of(path)[0] not in {"settings", "app", "node", "server", "dev", "cli"}:
         assert all(imported[0] != "settings" for imported in imports_of(path))

@@ -1,9 +1,9 @@
 """The composition root: which resources there are, and how they become one application."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from importlib.resources import files
+from typing import Any
 
-from tenantry import __version__
 from tenantry.audit_logs.api import RESOURCE as AUDIT_LOGS
 from tenantry.core import openapi, reference
 from tenantry.core.addresses import networks
@@ -11,15 +11,14 @@ from tenantry.core.addresses import servers as dns_servers
 from tenantry.core.db import Database, World, migrate
 from tenantry.core.endpoints import Call, Endpoint, Resource, Response
 from tenantry.core.errors import ApiError, NotImplementedHere
-from tenantry.core.http import Api, OpenPage
-from tenantry.core.throttle import Throttle
+from tenantry.core.http import OpenPage
+from tenantry.core.routing import Router
 from tenantry.domains.api import resource as organization_domains
 from tenantry.domains.checker import Checker, dns_asker
 from tenantry.domains.checks import Rules
-from tenantry.domains.examine import ResolverOptions
+from tenantry.domains.examine import Asker, ResolverOptions
 from tenantry.domains.schedule import WatchPolicy
 from tenantry.domains.service import DomainRules
-from tenantry.environments.service import KeyUses
 from tenantry.events.api import RESOURCE as EVENTS
 from tenantry.organizations.api import resource as organizations
 from tenantry.organizations.service import refresh_domains
@@ -86,15 +85,21 @@ def resolver_options(settings: Settings) -> ResolverOptions:
     )
 
 
-def build_checker(settings: Settings, database: Database, world: World, chance: Callable[[], float]) -> Checker:
-    """Return the loop that checks domains. Raises InvalidSettings."""
+def build_checker(
+    settings: Settings,
+    database: Database,
+    world: World,
+    chance: Callable[[], float],
+    ask: Callable[[], Awaitable[Asker]] | None = None,
+) -> Checker:
+    """Return the loop that checks domains, by what `ask` makes or else the DNS. Raises InvalidSettings."""
     return Checker(
         database,
         world.clock,
         chance,
         check_rules(settings),
         refresh_domains,
-        dns_asker(resolver_options(settings)),
+        ask or dns_asker(resolver_options(settings)),
         # What waits for its turn to ask is through in some seconds, however slow the pace.
         at_once=max(_LEAST_CHECKS_AT_ONCE, min(_MOST_CHECKS_AT_ONCE, settings.dns_questions_per_second)),
     )
@@ -156,20 +161,16 @@ def _missing(method: str, path: str) -> Endpoint:
     return Endpoint(method=method, path=path, name=operation, summary="", handler=refuse, changes=False)
 
 
-def build_app(settings: Settings, database: Database, world: World, uses: KeyUses) -> Api:
-    """Return the application that serves `database`."""
-    return Api(
-        database=database,
-        endpoints=[*endpoints(settings), *missing_endpoints()],
-        pages=_pages(database),
-        authenticate=uses.authenticate,
-        throttle=Throttle(world.clock, settings.rate_limit),
-        max_body_bytes=settings.max_body_bytes,
-    )
+def build_router(settings: Settings) -> Router[Endpoint]:
+    """Return the way to every operation of the public API and of ours, as `settings` have it."""
+    router: Router[Endpoint] = Router()
+    for endpoint in (*endpoints(settings), *missing_endpoints()):
+        router.add(endpoint.method, endpoint.path, endpoint)
+    return router
 
 
-def _pages(database: Database) -> dict[str, OpenPage]:
-    document = openapi.document(RESOURCES, __version__)
+def pages(database: Database, document: Callable[[], dict[str, Any]]) -> Mapping[str, OpenPage]:
+    """Return what is answered without a key: the probes of `database`, and the reference of a `document`."""
 
     async def health() -> Response:
         return Response(200, b'{"status":"ok"}')
@@ -180,9 +181,9 @@ def _pages(database: Database) -> dict[str, OpenPage]:
         return Response(200, b'{"status":"ready"}')
 
     async def openapi_json() -> Response:
-        return Response(200, openapi.encode(document))
+        return Response(200, openapi.encode(document()))
 
     async def docs() -> Response:
-        return Response(200, reference.page(document), "text/html; charset=utf-8")
+        return Response(200, reference.page(document()), "text/html; charset=utf-8")
 
     return {"/health": health, "/ready": ready, "/openapi.json": openapi_json, "/docs": docs}

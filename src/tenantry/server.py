@@ -3,25 +3,23 @@
 import asyncio
 import multiprocessing
 import os
-import random
 import signal
 import socket
 import time
+from collections.abc import Coroutine
 from multiprocessing.process import BaseProcess
+from typing import Any, Protocol
 
 import structlog
 import uvloop
 from granian.constants import Interfaces
 from granian.server.embed import Server
 
-from tenantry.app import build_app, build_checker, target_policy, webhook_options
 from tenantry.core import log
 from tenantry.core.clock import system_clock
 from tenantry.core.db import Database, World, open_database
-from tenantry.environments.service import KeyUses
+from tenantry.node import Nodes
 from tenantry.settings import Settings
-from tenantry.webhooks.dispatch import Dispatcher, http_sender
-from tenantry.worker import Worker
 
 logger = structlog.get_logger("tenantry.server")
 
@@ -69,15 +67,45 @@ def run(settings: Settings, *, readable_log: bool) -> None:
 
 
 def _serve(settings: Settings, *, readable_log: bool) -> None:
+    run_here(_serve_one(settings), readable_log=readable_log)
+
+
+def run_here(serving: Coroutine[Any, Any, None], *, readable_log: bool) -> None:
+    """Run `serving` in this process until it ends."""
     log.configure(readable=readable_log)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve_until_stopped(settings))
+        runner.run(serving)
 
 
-async def _serve_until_stopped(settings: Settings) -> None:
-    world, uses = system_world(), KeyUses()
+async def _serve_one(settings: Settings) -> None:
+    world = system_world()
     database = open_database(settings.database, world, settings.postgres_connections)
-    app = build_app(settings, database, world, uses)
+    node = Nodes(settings, world.clock).open(database, world)
+    await serve_until_stopped(settings, node.app, node)
+
+
+class Served(Protocol):
+    """An application that granian can serve."""
+
+    def stop_waiting(self) -> None:
+        """Answer the requests that wait: the server is about to stop."""
+
+    async def __rsgi__(self, scope: Any, protocol: Any) -> None:
+        """Serve one request."""
+
+
+class Work(Protocol):
+    """What goes on beside the requests."""
+
+    def start(self) -> None:
+        """Begin, on the running event loop."""
+
+    async def stop(self) -> None:
+        """End, and let go of everything."""
+
+
+async def serve_until_stopped(settings: Settings, app: Served, work: Work) -> None:
+    """Serve `app` at the address of `settings` until SIGINT or SIGTERM, with `work` beside it."""
     server = Server(
         app,
         address=settings.host,
@@ -88,17 +116,6 @@ async def _serve_until_stopped(settings: Settings) -> None:
         websockets=False,
         log_enabled=False,
     )
-    send = http_sender(target_policy(settings), settings.webhook_timeout_seconds)
-    dispatcher = Dispatcher(database, world.clock, random.random, webhook_options(settings), send)
-    checker = build_checker(settings, database, world, random.random)
-    worker = Worker(
-        database,
-        uses,
-        dispatcher,
-        checker,
-        event_retention_days=settings.event_retention_days,
-        attempt_retention_days=settings.domain_attempt_retention_days,
-    )
     loop = asyncio.get_running_loop()
 
     def stop() -> None:
@@ -108,15 +125,14 @@ async def _serve_until_stopped(settings: Settings) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)
-    worker.start()
+    work.start()
     serving = loop.create_task(server.serve())
     try:
         await serving
     except asyncio.CancelledError:
         logger.warning("clients were cut off while they took their answers", seconds=_DRAIN_SECONDS)
     finally:
-        await worker.stop()
-        database.close()
+        await work.stop()
 
 
 def _supervise(settings: Settings, *, readable_log: bool) -> None:

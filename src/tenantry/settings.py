@@ -10,6 +10,7 @@ from msgspec import Meta
 PREFIX = "TENANTRY_"
 
 LogFormat = Literal["auto", "json", "console"]
+Profile = Literal["open", "hosted"]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +43,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         Meta(ge=0, description="Requests a minute that one key may make of one server process; 0 for no limit."),
     ] = 0
+    profile: Annotated[
+        Profile,
+        Meta(
+            description="How strict `tenantry dev` is. hosted: a key may make 6,000 requests a minute, and delete"
+            " 50 organizations, as of the hosted service. Not used by `serve`."
+        ),
+    ] = "open"
+    universes: Annotated[
+        int, Meta(ge=0, le=10_000, description="Most universes that `tenantry dev` holds at once.")
+    ] = 200
+    universe_idle_seconds: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=7 * 24 * 60 * 60,
+            description="Seconds without a request after which `tenantry dev` drops a universe.",
+        ),
+    ] = 3600
     event_retention_days: Annotated[
         int, Meta(ge=1, le=3650, description="Days for which events are kept; older ones are deleted.")
     ] = 90

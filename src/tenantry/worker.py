@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 
 import structlog
@@ -10,7 +10,7 @@ import structlog
 from tenantry.audit_logs import sealing
 from tenantry.audit_logs import service as audit_logs
 from tenantry.core import idempotency
-from tenantry.core.db import Database
+from tenantry.core.db import Database, Transaction
 from tenantry.domains import checks
 from tenantry.domains.checker import Checker
 from tenantry.environments import service as environments
@@ -56,7 +56,7 @@ class Worker:
         """Begin, on the running event loop."""
         chores = (
             (_USES_SECONDS, self._record_uses),
-            (_PRUNE_SECONDS, self._prune),
+            (_PRUNE_SECONDS, self.prune),
             (_METADATA_SECONDS, self._index_metadata),
             (_SEAL_SECONDS, self._seal),
         )
@@ -75,12 +75,36 @@ class Worker:
         await self._checker.stop()
         await self._record_uses()
 
+    def wake(self) -> None:
+        """Look now for deliveries to make and domains to check."""
+        self._dispatcher.wake()
+        self._checker.wake()
+
+    @contextlib.asynccontextmanager
+    async def held(self) -> AsyncIterator[None]:
+        """Begin no delivery and no check meanwhile but by `settle`."""
+        async with self._dispatcher.held(), self._checker.held():
+            yield
+
+    async def settle(self) -> None:
+        """Do all that is due now, and return when what came of it is recorded. Only while `held`.
+
+        A check may make events to deliver; a delivery makes nothing to check.
+        """
+        await self._checker.settle()
+        await self._dispatcher.settle()
+
+    async def next_due(self) -> int | None:
+        """Return when the next delivery or check is due, in milliseconds; None when nothing is owed."""
+        return await self._database.read_soon(_next_due)
+
     async def _record_uses(self) -> None:
         uses = self._uses.take()
         if uses:
             await self._database.write_soon(lambda tx: environments.record_uses(tx, uses))
 
-    async def _prune(self) -> None:
+    async def prune(self) -> None:
+        """Delete all that is past its time."""
         while await self._database.write_soon(idempotency.prune):
             pass
         while await self._database.write_soon(lambda tx: events.prune(tx, self._event_retention_days)):
@@ -102,6 +126,11 @@ class Worker:
             advance = partial(metadata_keys.advance, environment_id=environment_id, key=key)
             while await self._database.write_soon(advance):  # noqa: ASYNC110 (it waits for nothing: a pause)
                 await asyncio.sleep(_PAUSE_SECONDS)
+
+
+def _next_due(tx: Transaction) -> int | None:
+    due = (delivery.next_due(tx), checks.next_due(tx))
+    return min((each for each in due if each is not None), default=None)
 
 
 async def _repeat(seconds: float, chore: Chore) -> None:

@@ -64,12 +64,18 @@ def test_a_port_in_use_is_told_with_what_to_do(tenantry: Tenantry, tmp_path: Pat
     assert "Traceback" not in refused.stderr
 
 
-@pytest.mark.parametrize("command", ["dev", "serve"])
-def test_sqlite_is_served_by_one_process(tenantry: Tenantry, command: str) -> None:
-    refused = tenantry(command, "--database", "sqlite:///x.db", "--workers", "2", "--port", str(free_port()))
+def test_sqlite_is_served_by_one_process(tenantry: Tenantry) -> None:
+    refused = tenantry("serve", "--database", "sqlite:///x.db", "--workers", "2", "--port", str(free_port()))
     assert refused.returncode == 1
     assert "--workers 1" in refused.stderr
     assert "postgresql://" in refused.stderr
+
+
+@pytest.mark.parametrize("database", ["sqlite://", "postgresql://nobody@127.0.0.1:1/none"])
+def test_dev_is_one_process(tenantry: Tenantry, database: str) -> None:
+    refused = tenantry("dev", "--database", database, "--workers", "2", "--port", str(free_port()))
+    assert refused.returncode == 1
+    assert "--workers 1" in refused.stderr
 
 
 @pytest.mark.parametrize("engine", ["postgres"], indirect=True, scope="session")

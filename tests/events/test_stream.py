@@ -14,11 +14,10 @@ import httpx
 import pytest
 
 from support import Access, Server, client, fresh_database_url, grant, open_migrated
-from tenantry import app
 from tenantry.core.db import Database
 from tenantry.environments import service as environments
-from tenantry.environments.service import KeyUses
 from tenantry.events import follow
+from tenantry.node import Nodes
 from tenantry.settings import Settings
 
 STREAM = "/tenantry/events/stream"
@@ -185,7 +184,8 @@ def test_slow_clients_cost_no_more_however_much_is_written(
 
 async def test_a_stream_works_through_asgi_and_ends_when_the_client_goes(database: Database) -> None:
     access = grant(database)
-    served = app.build_app(Settings(), database, database._world, KeyUses())  # type: ignore[attr-defined]
+    world = database._world  # type: ignore[attr-defined]
+    served = Nodes(Settings(), world.clock).open(database, world).app
     sent: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     gone = asyncio.Event()
     asked = False

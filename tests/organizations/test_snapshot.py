@@ -13,13 +13,12 @@ import httpx
 import pytest
 
 from support import Access, Server, caller_in, client, fresh_database_url, grant, open_migrated
-from tenantry import app
 from tenantry.core.caller import Caller
 from tenantry.core.db import Database, Transaction
-from tenantry.environments.service import KeyUses
 from tenantry.events import service as events
 from tenantry.events.positions import place_of
 from tenantry.events.wire import EventQuery
+from tenantry.node import Nodes
 from tenantry.organizations import service, snapshot
 from tenantry.organizations.wire import CreateOrganization, UpdateOrganization
 from tenantry.settings import Settings
@@ -247,7 +246,8 @@ def test_a_large_snapshot_costs_little_memory_even_for_slow_clients(
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 async def test_it_works_through_asgi(database: Database, method: str) -> None:
     access = grant(database)
-    served = app.build_app(Settings(), database, database._world, KeyUses())  # type: ignore[attr-defined]
+    world = database._world  # type: ignore[attr-defined]
+    served = Nodes(Settings(), world.clock).open(database, world).app
     sent: list[dict[str, Any]] = []
 
     async def receive() -> dict[str, Any]:

@@ -1,10 +1,7 @@
 """`tenantry dev` and `tenantry serve`."""
 
+import importlib
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import click
 import msgspec
@@ -12,30 +9,32 @@ import msgspec
 from tenantry import server
 from tenantry.app import target_policy, webhook_options
 from tenantry.cli.common import migrated, settings_options, told_plainly, without_password
-from tenantry.core.db import Transaction, migrate
-from tenantry.environments import service as environments
 from tenantry.settings import Settings, load
 
-_DEV_ENVIRONMENT = "Development"
-_DEV_SLUG = "tenantry"
 _IN_MEMORY = "sqlite://"
 _THIS_MACHINE = "127.0.0.0/8, ::1/128"
-_MEMORY_FOLDER = Path("/dev/shm")  # noqa: S108 (a folder of our own is made in it)
 
 
 @click.command(short_help="Serve for development, with a known key.")
-@settings_options("database", "host", "port", "workers", "api_key", "log_format", "rate_limit")
+@settings_options(
+    *("database", "host", "port", "workers", "api_key", "log_format", "rate_limit"),
+    *("profile", "universes", "universe_idle_seconds"),
+)
 def dev(**options: str | None) -> None:
-    """Serve for development: migrates by itself and has a known key."""
+    """Serve for development: migrates by itself, has a known key, and the lab (docs/lab.md)."""
     with told_plainly():
         settings = _reaching_this_machine(load(options))
         _check_webhooks(settings)
-        _check_workers(settings)
+        if settings.workers > 1:
+            raise click.ClickException(
+                "`tenantry dev` is one process, which holds the lab: use --workers 1. `tenantry serve` takes more."
+            )
         server.check_address(settings)
-        with _kept_as_long_as_running(settings) as settings:
-            _prepare(settings)
-            click.echo(_welcome(settings))
-            server.run(settings, readable_log=_readable(settings))
+        # Named, not imported above: `tenantry serve` has nothing of the lab.
+        lab = importlib.import_module("tenantry.dev")
+        with lab.prepared(settings) as prepared:
+            click.echo(_welcome(prepared.settings))
+            lab.run(prepared, _base_url(settings), readable_log=_readable(settings))
 
 
 @click.command(short_help="Serve for production.")
@@ -70,35 +69,6 @@ def _reaching_this_machine(settings: Settings) -> Settings:
     """Return the settings with webhooks allowed to where a developer's receiver runs."""
     networks = ",".join(filter(None, (settings.webhook_allowed_networks, _THIS_MACHINE)))
     return msgspec.structs.replace(settings, webhook_http=True, webhook_allowed_networks=networks)
-
-
-@contextmanager
-def _kept_as_long_as_running(settings: Settings) -> Iterator[Settings]:
-    """Yield the settings with a folder of its own, in memory where there is one, for `sqlite://`."""
-    if settings.database != _IN_MEMORY:
-        yield settings
-        return
-    parent = _MEMORY_FOLDER if _MEMORY_FOLDER.is_dir() else None
-    with tempfile.TemporaryDirectory(prefix="tenantry-", dir=parent) as folder:
-        yield msgspec.structs.replace(settings, database=f"sqlite:///{folder}/dev.db")
-
-
-def _prepare(settings: Settings) -> None:
-    """Migrate, and make sure that the known key opens an environment."""
-    database = server.connect(settings)
-    try:
-        migrate.apply(database)
-        database.write(lambda tx: _ensure_key(tx, settings.api_key))
-    finally:
-        database.close()
-
-
-def _ensure_key(tx: Transaction, secret: str) -> None:
-    known = {row.name: row for row in environments.list_environments(tx)}
-    environment = known.get(_DEV_ENVIRONMENT) or environments.create_environment(
-        tx, _DEV_ENVIRONMENT, slug=_DEV_SLUG
-    )
-    environments.ensure_key(tx, environment, "development", secret)
 
 
 def _welcome(settings: Settings) -> str:

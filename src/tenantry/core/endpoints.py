@@ -138,8 +138,8 @@ class Outside(msgspec.Struct, frozen=True):
 class Later(msgspec.Struct, frozen=True):
     """What a handler returns when the rest of its answer is made outside its transaction.
 
-    `rest` returns a Stream, or what the handler would have returned. It is cancelled when
-    the client goes away.
+    `rest` returns a Stream or a Response, or what the handler would have returned. It is cancelled
+    when the client goes away.
     """
 
     rest: Callable[[Outside], Awaitable[Any]]

@@ -6,7 +6,7 @@ Handlers are plain functions; only this file knows the event loop.
 
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -61,7 +61,7 @@ class Api:
         self,
         *,
         database: Database,
-        endpoints: Iterable[Endpoint],
+        router: Router[Endpoint],
         pages: Mapping[str, OpenPage],
         authenticate: Authenticate,
         throttle: Throttle,
@@ -74,9 +74,7 @@ class Api:
         self._watch = Watch(database)
         self._encode = msgspec.json.Encoder().encode
         self._pages = dict(pages)
-        self._router: Router[Endpoint] = Router()
-        for endpoint in endpoints:
-            self._router.add(endpoint.method, endpoint.path, endpoint)
+        self._router = router
 
     def stop_waiting(self) -> None:
         """Answer the requests that wait, and end the streams: the server is about to stop."""
@@ -118,7 +116,7 @@ class Api:
         read_body: ReadBody,
         exchange: _Exchange,
     ) -> Answer:
-        self._throttle.count(request.authorization)
+        self._throttle.count(request.authorization, endpoint.name)
         decoded = await self._decode(endpoint, request, read_body)
         work = self._work(endpoint, path, request, decoded, exchange)
         if not endpoint.writes:
@@ -146,7 +144,9 @@ class Api:
             return await later.rest(Outside(read, partial(read, scans=True), self._watch))
 
         value = await unless_gone(rest(), request.gone)
-        return value if isinstance(value, Stream) else Response(endpoint.status, self._encode(value))
+        if isinstance(value, Stream | Response):
+            return value
+        return Response(endpoint.status, b"" if value is None else self._encode(value))
 
     async def _decode(
         self, endpoint: Endpoint, request: Request, read_body: ReadBody

@@ -5,8 +5,9 @@ many checks are under way at once that none waits in its queue until its lease h
 """
 
 import asyncio
+import contextlib
 import importlib
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 
 import structlog
@@ -61,16 +62,39 @@ class Checker:
         self._asker: Asker | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._finished: list[Result] = []
+        self._woken = asyncio.Event()
+        self._turning = asyncio.Lock()
 
     async def run(self) -> None:
         """Check, until cancelled."""
         while True:
             try:
-                await self._turn()
+                async with self._turning:
+                    await self._turn()
             except Exception as error:
                 log.error("checks of domains failed", exc_info=error)
                 await asyncio.sleep(_AFTER_FAILURE_SECONDS)
-            await asyncio.sleep(self._pause())
+            # Not `wait_for`, which before Python 3.12 may lose the cancellation that ends this loop.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._pause()):
+                    await self._woken.wait()
+            self._woken.clear()
+
+    def wake(self) -> None:
+        """Look now: there may be a domain to check."""
+        self._woken.set()
+
+    @contextlib.asynccontextmanager
+    async def held(self) -> AsyncIterator[None]:
+        """Begin no check meanwhile but by `settle`."""
+        async with self._turning:
+            yield
+
+    async def settle(self) -> None:
+        """Make all checks that are due now, and return when they are recorded. Only while `held`."""
+        while await self._turn() or self._tasks or self._finished:
+            if self._tasks:
+                await asyncio.wait(self._tasks)
 
     async def stop(self) -> None:
         """Let go of what is under way, which is due again when its lease ends, and record the rest."""
@@ -84,17 +108,19 @@ class Checker:
             return 0
         return _BUSY_SECONDS if self._tasks or self._finished else _INTERVAL_SECONDS
 
-    async def _turn(self) -> None:
+    async def _turn(self) -> bool:
+        """Record what is through and begin what is due; return whether anything was begun."""
         await self._record()
         # Those that wait to be recorded count too: a slow database slows the questions down.
         free = self._at_once - len(self._tasks) - len(self._finished)
         if free <= 0 or not await self._database.read_soon(checks.any_due):
-            return
+            return False
         claimed = await self._database.write_soon(lambda tx: checks.claim(tx, free, _LEASE_MILLISECONDS))
         if claimed and self._asker is None:
             self._asker = await self._connect()
         for check in claimed:
             self._start(check)
+        return bool(claimed)
 
     def _start(self, check: Check) -> None:
         task = asyncio.get_running_loop().create_task(self._examine(check))

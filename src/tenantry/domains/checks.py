@@ -62,6 +62,11 @@ def any_due(tx: Transaction) -> bool:
     return store.is_any_due(tx)
 
 
+def next_due(tx: Transaction) -> int | None:
+    """Return when the next check is due, in milliseconds; None when there is none."""
+    return store.select_next_due(tx)
+
+
 def claim(tx: Transaction, most: int, lease_milliseconds: int) -> list[Check]:
     """Take up to `most` checks that are due for the length of the lease, the longest due first."""
     rows = store.claim(tx, most, tx.milliseconds + lease_milliseconds)

@@ -263,6 +263,12 @@ def is_any_due(tx: Transaction) -> bool:
     )
 
 
+def select_next_due(tx: Transaction) -> int | None:
+    """Return when the next check is due, in milliseconds; None when there is none."""
+    row = tx.one("SELECT MIN(due_at) FROM organization_domains WHERE due_at IS NOT NULL")
+    return row[0] if row else None
+
+
 def claim(tx: Transaction, most: int, lease_until: int) -> list[DomainRow]:
     """Take up to `most` checks that are due, the longest due first; they are due again at the end of the lease."""
     sql: LiteralString = (

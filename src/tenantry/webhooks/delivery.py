@@ -81,6 +81,11 @@ def waiting(tx: Transaction) -> Waiting:
     return Waiting(behind, store.select_owed(tx))
 
 
+def next_due(tx: Transaction) -> int | None:
+    """Return when the next delivery is due, in milliseconds; None when nothing is owed. Looks at all that is."""
+    return store.select_next_due(tx)
+
+
 def fan_out(tx: Transaction, environment_id: str) -> None:
     """Make a delivery of each of an environment's next events for each enabled endpoint that is subscribed.
 

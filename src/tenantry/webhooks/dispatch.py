@@ -8,7 +8,7 @@ many are slow or dead, they hold up nobody else.
 import asyncio
 import contextlib
 import importlib
-from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping
 from functools import partial
 from typing import Protocol
 
@@ -93,12 +93,14 @@ class Dispatcher:
         self._finished: list[Result] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._woken = asyncio.Event()
+        self._turning = asyncio.Lock()
 
     async def run(self) -> None:
         """Deliver, until cancelled."""
         while True:
             try:
-                await self._turn()
+                async with self._turning:
+                    await self._turn()
             except Exception as error:
                 log.error("deliveries failed", exc_info=error)
                 await asyncio.sleep(_AFTER_FAILURE_SECONDS)
@@ -108,6 +110,22 @@ class Dispatcher:
                     await self._woken.wait()
             self._woken.clear()
             await asyncio.sleep(_LEAST_REST_SECONDS)
+
+    def wake(self) -> None:
+        """Look now: there may be something to deliver."""
+        self._woken.set()
+
+    @contextlib.asynccontextmanager
+    async def held(self) -> AsyncIterator[None]:
+        """Begin no delivery meanwhile but by `settle`."""
+        async with self._turning:
+            yield
+
+    async def settle(self) -> None:
+        """Deliver all that is due now, and return when what came of it is recorded. Only while `held`."""
+        while await self._turn() or self._tasks or self._finished:
+            if self._tasks:
+                await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
 
     async def stop(self) -> None:
         """Wait a little for what is under way and record it. What is not through by then is sent anew later."""
@@ -119,14 +137,15 @@ class Dispatcher:
         if self._sender is not None:
             await self._sender.close()
 
-    async def _turn(self) -> None:
+    async def _turn(self) -> bool:
+        """Record what is through and begin what is due; return whether anything was found to do."""
         found, _ = await asyncio.gather(self._database.read_soon(delivery.waiting), self._record())
         for environment_id in found.environments:
             await self._database.write_soon(partial(delivery.fan_out, environment_id=environment_id))
             self._woken.set()
         rooms = self._rooms(found.endpoints)
         if not any(rooms.values()):
-            return
+            return bool(found.environments)
         lease = round((self._options.timeout + _LEASE_SLACK_SECONDS) * 1000)
         parcels = await self._database.write_soon(lambda tx: delivery.claim(tx, rooms, lease))
         if parcels and self._sender is None:
@@ -135,6 +154,7 @@ class Dispatcher:
             if index % _STARTED_AT_ONCE == 0:
                 await asyncio.sleep(0)  # requests have their turn in between
             self._start(parcel)
+        return True
 
     def _rooms(self, endpoints: list[str]) -> dict[str, int]:
         """Return how many more deliveries may be under way to each endpoint, those with the fewest first.

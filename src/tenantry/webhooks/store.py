@@ -225,6 +225,12 @@ def select_owed(tx: Transaction) -> list[str]:
     return [row[0] for row in rows]
 
 
+def select_next_due(tx: Transaction) -> int | None:
+    """Return when the next delivery is due, in milliseconds; None when nothing is owed."""
+    row = tx.one("SELECT MIN(due_at) FROM webhook_deliveries WHERE due_at IS NOT NULL")
+    return row[0] if row else None
+
+
 def claim(tx: Transaction, endpoint_id: str, most: int, lease_until: int) -> list[DeliveryRow]:
     """Take up to `most` deliveries that are due to an endpoint; they are due again at the end of the lease."""
     sql: LiteralString = (

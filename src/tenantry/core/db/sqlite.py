@@ -23,7 +23,6 @@ _SHARED_PRAGMAS = ("PRAGMA foreign_keys = ON", "PRAGMA temp_store = MEMORY")
 # two make a create a tenth cheaper than the 1000 by default.
 _WRITER_PRAGMAS = (
     "PRAGMA journal_mode = WAL",
-    "PRAGMA synchronous = FULL",
     "PRAGMA wal_autocheckpoint = 8000",
     "PRAGMA cache_size = -16000",
 )
@@ -93,7 +92,7 @@ class _Job:
 
 
 class SqliteDatabase(Database):
-    """A database in one file.
+    """A database in one file. One that is not `durable` may lose it all in a power cut.
 
     Writes of all threads go through one thread, which takes every request that waits
     into one transaction: one sync to disk makes them all durable. Reads see the last
@@ -102,8 +101,9 @@ class SqliteDatabase(Database):
 
     engine = "sqlite"
 
-    def __init__(self, path: Path, world: World) -> None:
+    def __init__(self, path: Path, world: World, *, durable: bool = True) -> None:
         super().__init__()
+        self._durable = durable
         self._path = path
         self._world = world
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
@@ -140,6 +140,16 @@ class SqliteDatabase(Database):
         future: asyncio.Future[T] = loop.create_future()
         self._submit(_Job(work, loop, future))
         return await future
+
+    def copy_to(self, path: Path) -> None:
+        """Write the last committed state to a new file, without disturbing who reads or writes meanwhile."""
+        source, copy = self._open_reader(), sqlite3.connect(path)
+        try:
+            source.backup(copy)
+        finally:
+            copy.close()
+            self._connections.remove(source)
+            source.close()
 
     def close(self) -> None:
         if self._writer is not None:
@@ -203,7 +213,8 @@ class SqliteDatabase(Database):
         self._queue.put(job)
 
     def _start_writer(self) -> None:
-        connection = self._open("rwc", _WRITER_PRAGMAS)
+        synchronous = "FULL" if self._durable else "OFF"
+        connection = self._open("rwc", (*_WRITER_PRAGMAS, f"PRAGMA synchronous = {synchronous}"))
         self._writer = threading.Thread(
             target=self._write_groups, args=(connection,), name="tenantry-writer", daemon=True
         )

@@ -1,0 +1,44 @@
+"""The one application of `tenantry dev`: it finds the universe that a request is for, by its key."""
+
+from typing import Any
+
+from tenantry.core.endpoints import Answer, Request
+from tenantry.core.faces import ReadBody, serve_asgi, serve_rsgi
+from tenantry.core.http import Api
+from tenantry.lab.universes import Lab
+
+OWN_PATHS = ("/tenantry/lab",)
+"""What begins so is the lab's own."""
+
+_LONGEST = max(map(len, OWN_PATHS))
+
+
+class Front:
+    """What a server calls: the lab's own routes at its `desk`, any other request in the universe of its key."""
+
+    def __init__(self, lab: Lab, desk: Api, max_body_bytes: int) -> None:
+        self._lab = lab
+        self._desk = desk
+        self._max_body_bytes = max_body_bytes
+
+    def stop_waiting(self) -> None:
+        """Answer the requests that wait: the server is about to stop."""
+        self._desk.stop_waiting()
+        self._lab.stop_waiting()
+
+    async def answer(self, request: Request, read_body: ReadBody) -> Answer:
+        """Answer one request, whatever happens."""
+        found = self._lab.find(request.authorization)
+        # A key of a universe that is gone is refused by the desk, which says so.
+        if found is None or request.path[:_LONGEST].lower().startswith(OWN_PATHS):
+            return await self._desk.answer(request, read_body)
+        universe, request.authorization = found
+        return await universe.answer(request, read_body)
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        """Serve one ASGI connection."""
+        await serve_asgi(self.answer, self._max_body_bytes, scope, receive, send)
+
+    async def __rsgi__(self, scope: Any, protocol: Any) -> None:
+        """Serve one RSGI request."""
+        await serve_rsgi(self.answer, self._max_body_bytes, scope, protocol)

@@ -1,0 +1,154 @@
+"""One universe: a whole small server with its own data and its own clock."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from tenantry.core.db import Database
+from tenantry.core.endpoints import Answer, Request
+from tenantry.core.faces import AnswerRequest, ReadBody
+from tenantry.core.http import Api
+from tenantry.domains.examine import Asker
+from tenantry.lab.clock import Chores, TestClock
+
+_LEAVING_SECONDS = 5.0  # for the requests that are under way when their universe ends
+_LEAVING_POLL_SECONDS = 0.01
+
+Ask = Callable[[], Awaitable[Asker]]
+"""Makes what asks the DNS."""
+
+
+class Worker(Chores, Protocol):
+    """The work beside the requests of a universe."""
+
+    def wake(self) -> None:
+        """Look now for what there is to do."""
+
+    def held(self) -> AbstractAsyncContextManager[None]:
+        """Begin nothing meanwhile but by `settle`."""
+
+
+class Node(Protocol):
+    """A database being served."""
+
+    @property
+    def database(self) -> Database:
+        """The database."""
+
+    @property
+    def app(self) -> Api:
+        """The application that answers for it."""
+
+    @property
+    def worker(self) -> Worker:
+        """The work beside its requests."""
+
+    def start(self) -> None:
+        """Begin that work."""
+
+    async def stop(self) -> None:
+        """End it, and let go of the database."""
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """What a universe is forked from and reset to: a database file that nobody changes, and its last moment."""
+
+    name: str
+    file: Path
+    at: int
+
+
+class Start(msgspec.Struct, frozen=True):
+    """What a universe's clock shows at first, in milliseconds, and whether it stands still; None: as others do."""
+
+    at: int | None
+    frozen: bool | None
+
+
+class Life:
+    """A universe from its beginning, or from one reset, to the next: all that a reset forgets.
+
+    What a part of the lab keeps for each universe stands here, and what it does around each request is put
+    around `answer`.
+    """
+
+    def __init__(self, clock: TestClock, open_node: "Callable[[Life], Node]") -> None:
+        self.clock = clock
+        self.under_way = 0
+        self.node = open_node(self)
+        self.answer: AnswerRequest = self.node.app.answer
+
+    async def end(self) -> None:
+        """Let go of it all once the requests that are under way have their answers, or have had their time."""
+        self.node.app.stop_waiting()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LEAVING_SECONDS):
+                while self.under_way:  # noqa: ASYNC110 (requests do not tell when they end)
+                    await asyncio.sleep(_LEAVING_POLL_SECONDS)
+        await asyncio.sleep(0)  # look-ups of this turn of the event loop share a transaction
+        await self.node.stop()
+
+
+class Universe:
+    """One universe: what names it, and its life.
+
+    `main` has no origin: it is what the server serves to its own key, whatever database that is.
+    """
+
+    def __init__(
+        self,
+        identity: str,
+        life: Life,
+        *,
+        created_at: int,
+        name: str | None = None,
+        origin: Origin | None = None,
+        start: Start | None = None,
+        idle_seconds: int = 0,
+    ) -> None:
+        """Times are by the machine's clock, in milliseconds."""
+        self.id = identity
+        self.life = life
+        self.name = name
+        self.origin = origin
+        self.start = start
+        self.idle_seconds = idle_seconds
+        self.created_at = created_at
+        self.used_at = created_at
+        self.changing = asyncio.Lock()
+
+    @property
+    def clock(self) -> TestClock:
+        """Its clock."""
+        return self.life.clock
+
+    @property
+    def node(self) -> Node:
+        """Its database being served."""
+        return self.life.node
+
+    async def answer(self, request: Request, read_body: ReadBody) -> Answer:
+        """Answer a request in this universe."""
+        life = self.life
+        life.under_way += 1
+        try:
+            return await life.answer(request, read_body)
+        finally:
+            life.under_way -= 1
+
+    @contextlib.asynccontextmanager
+    async def standing_still(self) -> AsyncIterator[None]:
+        """Hold its clock, and what goes on beside its requests, meanwhile."""
+        async with self.changing, self.node.worker.held():
+            ran = not self.clock.frozen
+            self.clock.freeze()
+            try:
+                yield
+            finally:
+                if ran:
+                    self.clock.unfreeze()

@@ -1,0 +1,289 @@
+"""All universes of a server: forks of the seed, or of each other, beside the main one.
+
+Each is a database in a file of its own, so isolation follows. A fork is a copy of the seed's file, which is made
+once at the start, so it costs what copying a file does.
+"""
+
+import asyncio
+import contextlib
+import shutil
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from tenantry.core.caller import Caller
+from tenantry.core.clock import Clock, milliseconds_of, timestamp
+from tenantry.core.db import Transaction, World
+from tenantry.core.db.sqlite import SqliteDatabase
+from tenantry.core.entropy import Entropy
+from tenantry.core.errors import FieldError, ValidationFailed
+from tenantry.core.ids import IdSource
+from tenantry.environments import service as environments
+from tenantry.lab import wire
+from tenantry.lab.clock import TestClock, TooMuchFallsDue, pass_time
+from tenantry.lab.errors import NotAUniverse, TooManyUniverses, TooMuchDue, UniverseGone, UniverseNotFound
+from tenantry.lab.universe import Life, Node, Origin, Start, Universe
+
+log = structlog.get_logger("tenantry.lab")
+
+SEED = "seed"
+_EXPIRY_SECONDS = 0.5
+_LONGEST_PASS_SECONDS = 30.0
+_LATEST = milliseconds_of("9999-01-01T00:00:00.000Z")
+
+OpenFork = Callable[[Path, World, Life], Node]
+"""Opens the SQLite database in a file for serving, as the beginning of a universe's life."""
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """How many universes there may be at once, and how many seconds without a request end one."""
+
+    most: int
+    idle_seconds: int
+
+
+class Guest(Caller, frozen=True, kw_only=True):
+    """Who calls the lab: a key of a universe."""
+
+    lab: "Lab"
+    universe: Universe
+
+
+class Lab:
+    """All universes of a server, the main one among them."""
+
+    def __init__(
+        self,
+        *,
+        folder: Path,
+        seed: Origin,
+        main: Universe,
+        open_fork: OpenFork,
+        time: Clock,
+        entropy: Entropy,
+        limits: Limits,
+        api_key: str,
+        base_url: str,
+    ) -> None:
+        """`folder` is for their files; `time` is the machine's; `api_key` is the one that every universe has."""
+        self.main = main
+        self.base_url = base_url
+        self.time = time
+        self._folder = folder
+        self._seed = seed
+        self._open_fork = open_fork
+        self._entropy = entropy
+        self._ids = IdSource(entropy)
+        self._limits = limits
+        self._api_key = api_key
+        self._universes: dict[str, Universe] = {}
+        self._forking = 0
+        self._files = 0
+        self._expiring: asyncio.Task[None] | None = None
+        self._leaving: set[asyncio.Task[None]] = set()
+
+    def start(self) -> None:
+        """Begin the work of the main environment, and to drop idle universes, on the running event loop."""
+        self._run(self.main.node)
+        self._expiring = asyncio.get_running_loop().create_task(self._expire())
+
+    async def stop(self) -> None:
+        """End every universe."""
+        if self._expiring is not None:
+            self._expiring.cancel()
+        for universe in self.every():
+            self._leave(universe.life)
+        self._universes.clear()
+        await asyncio.gather(*self._leaving)
+
+    def stop_waiting(self) -> None:
+        """Answer the requests that wait: the server is about to stop."""
+        for universe in self.every():
+            universe.node.app.stop_waiting()
+
+    def every(self) -> list[Universe]:
+        """Return every universe, the main one first, then the oldest."""
+        return [self.main, *self._universes.values()]
+
+    def forks(self) -> list[Universe]:
+        """Return every universe but the main one, the oldest first."""
+        return list(self._universes.values())
+
+    def find(self, authorization: str | None) -> tuple[Universe, str | None] | None:
+        """Return the universe that an `Authorization` header names, and the header as that universe knows it.
+
+        The key of a universe is one of its data's with the universe's id: `sk_test_default.universe_01…`.
+        Returns None when there is no such universe any more.
+        """
+        if authorization is None:
+            return self.main, None
+        known, _, identity = authorization.rpartition(".")
+        if not identity.startswith(wire.PREFIX):
+            return self.main, authorization
+        universe = self._universes.get(identity)
+        if universe is None:
+            return None
+        universe.used_at = self.time()
+        return universe, known
+
+    def admit(self, tx: Transaction, authorization: str | None) -> Guest:
+        """Return who calls the lab with this `Authorization` header. Raises Unauthorized."""
+        found = self.find(authorization)
+        if found is None:
+            raise UniverseGone
+        universe, known = found
+        if universe is self.main:
+            caller = environments.authenticate(tx, known)
+        else:
+            caller = universe.node.database.read(lambda own: environments.authenticate(own, known))
+        return Guest(**msgspec.structs.asdict(caller), lab=self, universe=universe)
+
+    def key_of(self, universe: Universe) -> str:
+        """Return the key that opens a universe."""
+        return self._api_key if universe is self.main else f"{self._api_key}.{universe.id}"
+
+    def get(self, identity: str) -> Universe:
+        """Return a universe. Raises UniverseNotFound."""
+        if identity == wire.MAIN:
+            return self.main
+        universe = self._universes.get(identity)
+        if universe is None:
+            raise UniverseNotFound(identity)
+        return universe
+
+    async def create(self, wanted: wire.CreateUniverse) -> Universe:
+        """Fork a universe. Raises TooManyUniverses, UniverseNotFound, NotAUniverse, ValidationFailed."""
+        if len(self._universes) + self._forking >= self._limits.most:
+            raise TooManyUniverses(self._limits.most)
+        self._forking += 1
+        try:
+            universe = await self._fork(wanted)
+        finally:
+            self._forking -= 1
+        self._universes[universe.id] = universe
+        self._run(universe.node)
+        return universe
+
+    async def _fork(self, wanted: wire.CreateUniverse) -> Universe:
+        start = Start(None if wanted.clock is None else milliseconds_of(wanted.clock), wanted.frozen)
+        identity = self._ids.new(wire.PREFIX, self.time())
+        parent = self.main if wanted.from_ == SEED else self.get(wanted.from_)
+        origin = self._seed if wanted.from_ == SEED else await self._snapshot(parent, identity)
+        clock = self._clock(origin, start, parent.clock)
+        life = await self._begin(identity, origin, clock)
+        idle = self._limits.idle_seconds if wanted.idle_seconds is None else wanted.idle_seconds
+        return Universe(
+            identity,
+            life,
+            created_at=self.time(),
+            name=wanted.name,
+            origin=origin,
+            start=start,
+            idle_seconds=idle,
+        )
+
+    def _clock(self, origin: Origin, start: Start, others: TestClock) -> TestClock:
+        """Return the clock of a fork: as it was wanted, or else as `others` is. Raises ValidationFailed."""
+        if start.at is not None and not origin.at < start.at <= _LATEST:
+            raise ValidationFailed(
+                [FieldError("clock", f"clock must be later than its data, which are of {timestamp(origin.at)}")]
+            )
+        at = others() if start.at is None else start.at
+        frozen = others.frozen if start.frozen is None else start.frozen
+        return TestClock(self.time, max(at, origin.at + 1), frozen=frozen)
+
+    async def _snapshot(self, parent: Universe, identity: str) -> Origin:
+        """Return the present state of a universe, for a fork. Raises NotAUniverse when it is on PostgreSQL."""
+        file = self._folder / f"{identity}.origin.db"
+        database = parent.node.database
+        if not isinstance(database, SqliteDatabase):
+            raise NotAUniverse("The main environment is on PostgreSQL: fork the seed, or a universe.")
+        at = parent.clock()
+        await asyncio.to_thread(database.copy_to, file)
+        return Origin(parent.id, file, at)
+
+    async def _begin(self, identity: str, origin: Origin, clock: TestClock) -> Life:
+        self._files += 1
+        file = self._folder / f"{identity}.{self._files}.db"
+        await asyncio.to_thread(shutil.copyfile, origin.file, file)
+        return Life(clock, partial(self._open_fork, file, World(clock, self._entropy)))
+
+    async def reset(self, universe: Universe) -> None:
+        """Give a universe the data and the clock that it had at first. Raises NotAUniverse."""
+        async with universe.changing:
+            if universe.origin is None or universe.start is None:
+                raise NotAUniverse(
+                    "The main environment has no state to go back to: fork a universe and reset that."
+                )
+            clock = self._clock(universe.origin, universe.start, self.main.clock)
+            before = universe.life
+            universe.life = await self._begin(universe.id, universe.origin, clock)
+            self._run(universe.node)
+            self._leave(before)
+
+    def drop(self, universe: Universe) -> None:
+        """End a universe: its key opens nothing any more. Raises NotAUniverse."""
+        if universe is self.main:
+            raise NotAUniverse("The main environment cannot be dropped: stop the server instead.")
+        self._universes.pop(universe.id, None)
+        self._leave(universe.life)
+
+    async def advance(self, universe: Universe, body: wire.Advance) -> None:
+        """Put a clock forward, and do on the way all that falls due. Raises ValidationFailed, TooMuchDue."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + _LONGEST_PASS_SECONDS
+        async with universe.standing_still():
+            target = _target(universe.clock(), body)
+            try:
+                await pass_time(universe.clock, target, universe.node.worker, lambda: loop.time() > deadline)
+            except TooMuchFallsDue as error:
+                raise TooMuchDue(timestamp(universe.clock()), _LONGEST_PASS_SECONDS) from error
+
+    def _run(self, node: Node) -> None:
+        loop = asyncio.get_running_loop()
+
+        def wake() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(node.worker.wake)
+
+        node.database.commits.listen(wake)
+        node.start()
+
+    def _leave(self, life: Life) -> None:
+        task = asyncio.get_running_loop().create_task(life.end())
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
+
+    async def _expire(self) -> None:
+        while True:
+            await asyncio.sleep(_EXPIRY_SECONDS)
+            now = self.time()
+            for universe in self.forks():
+                if not universe.life.under_way and now >= expires_at(universe):
+                    log.info("universe expired", universe=universe.id)
+                    self.drop(universe)
+
+
+def expires_at(universe: Universe) -> int:
+    """Return when a fork is dropped unless it is used until then, in milliseconds."""
+    return universe.used_at + universe.idle_seconds * 1000
+
+
+def _target(now: int, body: wire.Advance) -> int:
+    """Return the time to which a clock is to be put. Raises ValidationFailed."""
+    if (body.to is None) == (body.by is None):
+        raise ValidationFailed([FieldError("to", "give one of to and by")])
+    if body.by is not None:
+        target, field = now + body.by.milliseconds, "by"
+    else:
+        target, field = milliseconds_of(body.to or ""), "to"
+    if target < now:
+        raise ValidationFailed(
+            [FieldError(field, f"{field} must not be before the clock, which shows {timestamp(now)}")]
+        )
+    if target > _LATEST:
+        raise ValidationFailed([FieldError(field, f"{field} must not lead past {timestamp(_LATEST)}")])
+    return target
