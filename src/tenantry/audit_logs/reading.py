@@ -6,13 +6,13 @@ import msgspec
 
 from tenantry.audit_logs import store
 from tenantry.audit_logs.filters import Filter, fold, place_of, text_of
-from tenantry.audit_logs.search import THOROUGH, Found, Trail
+from tenantry.audit_logs.search import THOROUGH, Trail
 from tenantry.audit_logs.wire import ListAuditLogEvents
 from tenantry.core.caller import Caller
 from tenantry.core.db import Transaction
 from tenantry.core.effort import Effort
 from tenantry.core.errors import FieldError, ValidationFailed
-from tenantry.core.page import Page, bounds, envelope, window
+from tenantry.core.page import ListMetadata, Page, bounds, envelope, window
 from tenantry.organizations import service as organizations
 
 
@@ -27,12 +27,14 @@ def list_events(
     effort is one that gives up.
     """
     chosen = _chosen(query)
-    check_trail(tx, caller, query.organization_id)
+    number = trail_of(tx, caller, query.organization_id)
+    if number is None:
+        return Page([], ListMetadata(None, None))
     limits = bounds(query)
-    trail = Trail(tx, caller.environment_id, query.organization_id, chosen)
+    trail = Trail(tx, number, chosen)
     cursor = None if limits.cursor is None else place_of(limits.cursor)
     walked = trail.walk(cursor, effort, descending=limits.descending, most=limits.limit + 1)
-    rows = [(text_of(row.place), msgspec.Raw(shown(row, query.organization_id))) for row in walked.rows]
+    rows = [(text_of(row.place), msgspec.Raw(row.wire)) for row in walked.rows]
     stopped = None if walked.stopped is None else text_of(walked.stopped)
     has_behind = partial(_has_behind, trail, effort, descending=not limits.descending)
     return envelope(query, window(limits, rows, has_behind, stopped))
@@ -42,16 +44,15 @@ def _has_behind(trail: Trail, effort: Effort, first: str, *, descending: bool) -
     return trail.has_any(place_of(first), effort, descending=descending)
 
 
-def check_trail(tx: Transaction, caller: Caller, organization_id: str) -> None:
-    """Raise OrganizationNotFound, unless there is or was such an organization whose events may be kept."""
-    if store.select_trail(tx, caller.environment_id, organization_id) is None:
+def trail_of(tx: Transaction, caller: Caller, organization_id: str) -> int | None:
+    """Return the number of an organization's trail, if it has one. That of a deleted one stays.
+
+    Raises OrganizationNotFound where there is neither.
+    """
+    trail = store.select_trail(tx, caller.environment_id, organization_id)
+    if trail is None:
         organizations.get(tx, caller, organization_id)
-
-
-def shown(row: Found, organization_id: str) -> bytes:
-    """Return an event's JSON as it is read: what was written, with its id and when that was."""
-    head = b'{"object":"audit_log_event","id":"%s","organization_id":"%s","created_at":"%s",'
-    return head % (row.id.encode(), organization_id.encode(), row.created_at.encode()) + row.wire[1:]
+    return trail.number if trail else None
 
 
 def _chosen(query: ListAuditLogEvents) -> Filter:

@@ -22,11 +22,9 @@ _decode = msgspec.json.Decoder(Kept).decode
 
 
 class Found(msgspec.Struct, frozen=True):
-    """One event: where it stands, and its JSON, which holds neither its id nor when it was written."""
+    """One event: where it stands, and its JSON."""
 
     place: Place
-    id: str
-    created_at: str
     wire: bytes
 
 
@@ -58,12 +56,12 @@ _WHOLE = _Lead()
 
 
 class Trail:
-    """One organization's events that match a filter."""
+    """The events of the trail of that number which match a filter."""
 
-    def __init__(self, tx: Transaction, environment_id: str, organization_id: str, chosen: Filter) -> None:
+    def __init__(self, tx: Transaction, number: int, chosen: Filter) -> None:
         self._tx = tx
+        self._number = number
         self._chosen = chosen
-        self._known: dict[str, object] = {"environment_id": environment_id, "organization_id": organization_id}
 
     def walk(self, cursor: Place | None, effort: Effort, *, descending: bool, most: int) -> Walked:
         """Return the first `most` matches past `cursor`, as far as the effort goes. Raises TakesLong."""
@@ -114,17 +112,19 @@ class Trail:
         """Return the first `most` events of the index past `cursor`."""
         sql, parameters = self._places(lead, cursor, descending=descending)
         rows = self._all(
-            "SELECT looked.occurred_at, event.position, event.id, event.created_at, event.wire"
-            f" FROM ({sql}) AS looked JOIN audit_log_events AS event ON event.position = looked.position"
+            f"SELECT looked.occurred_at, looked.position, event.wire FROM ({sql}) AS looked"
+            # The time says in which partition it is.
+            " JOIN audit_log_events AS event"
+            " ON event.position = looked.position AND event.occurred_at = looked.occurred_at"
             f"{_order('looked.', descending=descending)}",
             parameters,
             most,
         )
-        return [Found(Place(row[0], row[1]), *row[2:]) for row in rows]
+        return [Found(Place(row[0], row[1]), row[2]) for row in rows]
 
     def _places(self, lead: _Lead, cursor: Place | None, *, descending: bool) -> tuple[str, dict[str, object]]:
         """Return the query of the first `:looked` places of the index past `cursor`, and its parameters."""
-        parameters = self._known | {f"value_{number}": value for number, value in enumerate(lead.values)}
+        parameters: dict[str, object] = {f"value_{number}": value for number, value in enumerate(lead.values)}
         chosen = [f" AND {lead.column} = :value_{number}" for number in range(len(lead.values))]
         end = _order("", descending=descending) + " LIMIT :looked"
         distinct = "DISTINCT " if lead.table == "audit_log_targets" else ""
@@ -132,8 +132,8 @@ class Trail:
         for stretch, ends in _stretches(self._chosen, cursor, descending=descending):
             parameters |= ends
             ranges += [
-                f"SELECT {distinct}occurred_at, position FROM {lead.table} WHERE environment_id = :environment_id"
-                f" AND organization_id = :organization_id{value}{stretch}{end}"
+                f"SELECT {distinct}occurred_at, position FROM {lead.table}"
+                f" WHERE trail = :trail{value}{stretch}{end}"
                 for value in chosen or [""]
             ]
         if len(ranges) == 1:
@@ -146,7 +146,7 @@ class Trail:
 
     def _all(self, sql: Any, parameters: dict[str, object], looked: int) -> list[Row]:
         """Run a query made of the literals of this file."""
-        return self._tx.all(sql, looked=looked, **parameters)
+        return self._tx.all(sql, trail=self._number, looked=looked, **parameters)
 
 
 def _leads(chosen: Filter) -> list[_Lead]:

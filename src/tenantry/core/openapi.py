@@ -118,7 +118,11 @@ def _query_parameters(endpoint: Endpoint) -> list[Json]:
     info = inspect.type_info(endpoint.query)
     assert isinstance(info, inspect.StructType)
     return [
-        _query_parameter(field.encode_name, _inlined(schema["properties"][field.encode_name], components))
+        _query_parameter(
+            field.encode_name,
+            _inlined(schema["properties"][field.encode_name], components),
+            required=field.required,
+        )
         for field in info.fields
     ]
 
@@ -144,11 +148,11 @@ def _inlined(schema: Json, components: Json) -> Json:
     return {"type": "string", "enum": components[name]["enum"], **rest}
 
 
-def _query_parameter(name: str, schema: Json) -> Json:
+def _query_parameter(name: str, schema: Json, *, required: bool) -> Json:
     kinds = [kind for kind in schema.get("anyOf", []) if kind != {"type": "null"}]
     if kinds:  # a parameter that is not given has no null to send
         schema = kinds[0]
-    parameter = {"name": name, "in": "query", "required": False, "schema": schema}
+    parameter = {"name": name, "in": "query", "required": required, "schema": schema}
     if schema.get("type") == "object":
         # That a key may be given several times, as `core.forms` takes it, no document can say in this style.
         one = schema["additionalProperties"]["items"]

@@ -114,13 +114,20 @@ def curl(method: str, path: str, body: object | None) -> str:
 
 
 def _query(operation: Json) -> str:
-    """Return the query of an operation's example: the parameters that say how they may look."""
+    """Return the query of an operation's example: what must be given, and what says how it may look."""
     given = [
-        f"{parameter['name']}={_spelled(parameter['schema']['examples'][0])}"
+        f"{parameter['name']}={_spelled(example)}"
         for parameter in operation["parameters"]
-        if parameter["in"] == "query" and "examples" in parameter["schema"]
+        if parameter["in"] == "query" and (example := _parameter_example(parameter)) is not None
     ]
     return "?" + "&".join(given) if given else ""
+
+
+def _parameter_example(parameter: Json) -> str | list[str] | None:
+    if "examples" in parameter["schema"]:
+        example: str | list[str] = parameter["schema"]["examples"][0]
+        return example
+    return _EXAMPLES[parameter["name"]] if parameter["required"] else None
 
 
 def _spelled(value: str | list[str]) -> str:
