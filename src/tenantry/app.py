@@ -13,6 +13,7 @@ from tenantry.core.endpoints import Call, Endpoint, Resource, Response
 from tenantry.core.errors import ApiError, NotImplementedHere
 from tenantry.core.http import OpenPage
 from tenantry.core.routing import Router
+from tenantry.core.targets import TargetPolicy
 from tenantry.domains.api import resource as organization_domains
 from tenantry.domains.checker import Checker, dns_asker
 from tenantry.domains.checks import Rules
@@ -27,7 +28,6 @@ from tenantry.transfer.api import resource as transfer
 from tenantry.webhooks import schedule
 from tenantry.webhooks.api import resource as webhook_endpoints
 from tenantry.webhooks.dispatch import Options
-from tenantry.webhooks.targets import TargetPolicy
 
 _DNS_PORT = 53
 _LEAST_CHECKS_AT_ONCE = 4

@@ -19,11 +19,12 @@ from tenantry.core.clock import Clock
 from tenantry.core.db import Database, World
 from tenantry.core.endpoints import Resource
 from tenantry.core.http import Api
+from tenantry.core.outgoing import http_sender
 from tenantry.core.throttle import Throttle
 from tenantry.domains.examine import Asker
 from tenantry.environments.service import KeyUses
 from tenantry.settings import Settings
-from tenantry.webhooks.dispatch import Dispatcher, http_sender
+from tenantry.webhooks.dispatch import Dispatcher
 from tenantry.worker import Worker
 
 # As the hosted service limits a key (wire.md section 1.10).

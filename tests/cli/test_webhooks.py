@@ -8,11 +8,11 @@ import pytest
 from hooks import fan_out
 from support import caller_in, open_migrated
 from tenantry.core.db import Database
+from tenantry.core.targets import TargetPolicy
 from tenantry.environments import service as environments
 from tenantry.organizations import service as organizations
 from tenantry.organizations.wire import CreateOrganization
 from tenantry.webhooks import service
-from tenantry.webhooks.targets import TargetPolicy
 from tenantry.webhooks.wire import CreateWebhookEndpoint, WebhookEndpoint
 
 Tenantry = Callable[..., subprocess.CompletedProcess[str]]

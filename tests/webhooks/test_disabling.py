@@ -8,11 +8,12 @@ import pytest
 from hooks import fan_out
 from support import caller_in, events_of, grant
 from tenantry.core.db import Database, Transaction
+from tenantry.core.outgoing import Outcome
+from tenantry.core.targets import TargetPolicy
 from tenantry.organizations import service as organizations
 from tenantry.organizations.wire import CreateOrganization
 from tenantry.webhooks import delivery, service
-from tenantry.webhooks.delivery import Outcome, Parcel, Result
-from tenantry.webhooks.targets import TargetPolicy
+from tenantry.webhooks.delivery import Parcel, Result
 from tenantry.webhooks.wire import CreateWebhookEndpoint, UpdateWebhookEndpoint, WebhookEndpoint
 
 DAY = 24 * 60 * 60 * 1000

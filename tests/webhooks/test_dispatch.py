@@ -10,12 +10,12 @@ import pytest
 from hooks import fan_out
 from support import caller_in, grant
 from tenantry.core.db import Database, Transaction
+from tenantry.core.outgoing import Outcome
+from tenantry.core.targets import TargetPolicy
 from tenantry.organizations import service as organizations
 from tenantry.organizations.wire import CreateOrganization
 from tenantry.webhooks import service
-from tenantry.webhooks.delivery import Outcome
 from tenantry.webhooks.dispatch import Dispatcher, Options
-from tenantry.webhooks.targets import TargetPolicy
 from tenantry.webhooks.wire import CreateWebhookEndpoint
 
 OPTIONS = Options(waits=(60.0,), timeout=60.0, concurrency=64)
@@ -31,7 +31,7 @@ class Receivers:
         self.kept: Counter[str] = Counter()
         self._changed = asyncio.Event()
 
-    async def send(self, url: str, _body: object, _headers: object) -> Outcome:
+    async def send(self, url: str, _body: object, _headers: object, _method: str = "POST") -> Outcome:
         await asyncio.sleep(0)
         self._changed.set()
         if url in self.silent:

@@ -14,7 +14,7 @@ import trustme
 from hooks import create, subscribe, wait_until_settled
 from receivers import Receiver
 from tenantry.core.db import Database
-from tenantry.webhooks.delivery import Outcome
+from tenantry.core.outgoing import Outcome
 
 NAME = "receiver.example"
 # In a process of its own, since the authorities that are trusted are read once, when the client is loaded.
@@ -22,8 +22,8 @@ SEND = """
 import asyncio, sys
 import msgspec
 from tenantry.core.addresses import networks
-from tenantry.webhooks.client import Client
-from tenantry.webhooks.targets import TargetPolicy
+from tenantry.core.client import Client
+from tenantry.core.targets import TargetPolicy
 
 async def resolve(name):
     return ["127.0.0.1"]

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import pytest
 
 from tenantry.core.addresses import networks
+from tenantry.core.client import Client, system_resolver
 from tenantry.core.clock import timestamp
-from tenantry.webhooks.client import Client, system_resolver
-from tenantry.webhooks.delivery import Outcome
+from tenantry.core.outgoing import Outcome
+from tenantry.core.targets import TargetPolicy
 from tenantry.webhooks.probe import Probe, Prober, Result, probes
-from tenantry.webhooks.targets import TargetPolicy
 from verifying import SECRET, Verifying
 
 LOCAL = TargetPolicy(http=True, networks=networks("127.0.0.0/8"))

@@ -1,7 +1,5 @@
 """When a failed delivery is tried again, and when an endpoint is given up."""
 
-from email.utils import formatdate
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +10,6 @@ from tenantry.webhooks.schedule import (
     LONGEST_RETRY_AFTER,
     is_given_up,
     parse,
-    retry_after_seconds,
     wait_before_retry,
 )
 
@@ -57,24 +54,6 @@ def test_a_receiver_can_ask_for_more_time_but_not_for_less(attempt: int, chance:
     plain, wait = wait_before_retry(DEFAULT, attempt, chance), wait_before_retry(DEFAULT, attempt, chance, asked)
     assert plain is not None
     assert wait == max(plain, min(asked, LONGEST_RETRY_AFTER))
-
-
-@given(st.integers(0, 10**9))
-def test_retry_after_is_seconds_or_a_date(seconds: int) -> None:
-    assert retry_after_seconds(str(seconds), NOW) == seconds
-    date = formatdate(NOW // 1000 + seconds, usegmt=True)
-    assert retry_after_seconds(date, NOW) == seconds
-
-
-@pytest.mark.parametrize("header", [None, "", "soon", "-1", "1.5", "\u0661", "Wed, 99 Foo 2026 00:00:00 GMT"])
-def test_any_other_retry_after_counts_as_none(header: str | None) -> None:
-    assert retry_after_seconds(header, NOW) is None
-
-
-@given(st.text(max_size=40))
-def test_no_header_makes_the_policy_fail(header: str) -> None:
-    seconds = retry_after_seconds(header, NOW)
-    assert seconds is None or seconds >= 0
 
 
 @pytest.mark.parametrize("text", ["soon", "1,-1", "1,nan", "inf", "1e9", "1;2"])

@@ -9,12 +9,11 @@ import click
 
 from tenantry.cli.common import settings_options, told_plainly
 from tenantry.core.addresses import networks
+from tenantry.core.outgoing import Outcome, http_sender
+from tenantry.core.targets import RefusedTarget, TargetPolicy, check_url
 from tenantry.server import system_world
 from tenantry.settings import load
-from tenantry.webhooks.delivery import Outcome
-from tenantry.webhooks.dispatch import http_sender
 from tenantry.webhooks.probe import Failure, Probe, Prober, Result, probes
-from tenantry.webhooks.targets import RefusedTarget, TargetPolicy, check_url
 
 # The policy keeps those who call a server from reaching through it what they cannot reach themselves.
 # Whoever types a command can reach it anyway.

@@ -2,6 +2,7 @@
 
 from tenantry.core.endpoints import Call, Endpoint, Resource
 from tenantry.core.page import Page
+from tenantry.core.targets import TargetPolicy
 from tenantry.webhooks import history, service
 from tenantry.webhooks.history import DeliveryNotFound
 from tenantry.webhooks.service import (
@@ -10,7 +11,6 @@ from tenantry.webhooks.service import (
     InvalidUrl,
     WebhookEndpointNotFound,
 )
-from tenantry.webhooks.targets import TargetPolicy
 from tenantry.webhooks.wire import (
     CreateWebhookEndpoint,
     ListAttempts,

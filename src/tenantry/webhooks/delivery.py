@@ -12,10 +12,12 @@ import msgspec
 
 from tenantry.core.db import Transaction
 from tenantry.core.ids import ulid
+from tenantry.core.outgoing import Outcome
+from tenantry.core.retry import retry_after_seconds
 from tenantry.events import service as events
 from tenantry.events.wire import EventName
 from tenantry.webhooks import store
-from tenantry.webhooks.schedule import is_given_up, retry_after_seconds, wait_before_retry
+from tenantry.webhooks.schedule import is_given_up, wait_before_retry
 from tenantry.webhooks.store import AttemptRow, DeliveryRow, EndpointRow, PlaceRow
 from tenantry.webhooks.wire import DisabledWebhookEndpoint
 
@@ -38,21 +40,6 @@ class Parcel(msgspec.Struct, frozen=True):
     url: str
     secrets: tuple[str, ...]
     body: bytes
-
-
-class Outcome(msgspec.Struct, frozen=True):
-    """What came of one attempt. `status` is None when there was no answer; `answer` is its beginning."""
-
-    status: int | None
-    latency_ms: int
-    answer: bytes = b""
-    error: str | None = None
-    retry_after: str | None = None
-
-    @property
-    def delivered(self) -> bool:
-        """Whether the receiver took it: any 2xx, with its whole answer or the beginning of it."""
-        return self.error is None and self.status is not None and 200 <= self.status < 300
 
 
 class Result(msgspec.Struct, frozen=True):

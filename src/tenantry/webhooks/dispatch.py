@@ -7,20 +7,18 @@ many are slow or dead, they hold up nobody else.
 
 import asyncio
 import contextlib
-import importlib
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
-from typing import Protocol
 
 import msgspec
 import structlog
 
 from tenantry.core.clock import Clock
 from tenantry.core.db import Database
+from tenantry.core.outgoing import Outcome, Sender
+from tenantry.core.signature import HEADER, signature
 from tenantry.webhooks import delivery
-from tenantry.webhooks.delivery import Outcome, Parcel, Result
-from tenantry.webhooks.signature import HEADER, signature
-from tenantry.webhooks.targets import TargetPolicy
+from tenantry.webhooks.delivery import Parcel, Result
 
 log = structlog.get_logger("tenantry.webhooks")
 
@@ -47,27 +45,6 @@ class Options(msgspec.Struct, frozen=True):
     waits: tuple[float, ...]
     timeout: float
     concurrency: int
-
-
-class Sender(Protocol):
-    """What posts a body to a URL once."""
-
-    async def send(self, url: str, body: bytes | AsyncIterable[bytes], headers: Mapping[str, str]) -> Outcome:
-        """Return what came of it; never raises what the network did."""
-
-    async def close(self) -> None:
-        """Let go of every connection."""
-
-
-def http_sender(policy: TargetPolicy, timeout: float) -> Callable[[], Awaitable[Sender]]:
-    """Return what opens the HTTP client, whose library is loaded then: it would cost everybody 20 MiB."""
-
-    async def connect() -> Sender:
-        client = await asyncio.to_thread(importlib.import_module, "tenantry.webhooks.client")
-        sender: Sender = client.Client(policy, timeout, client.system_resolver())
-        return sender
-
-    return connect
 
 
 class Dispatcher:

@@ -15,10 +15,9 @@ import msgspec
 from tenantry.core.clock import Clock, timestamp
 from tenantry.core.entropy import Entropy
 from tenantry.core.ids import IdSource, time_of
+from tenantry.core.outgoing import Outcome, Sender
+from tenantry.core.signature import HEADER, signature
 from tenantry.events.wire import PREFIX, Actor, Context, Event, EventName
-from tenantry.webhooks.delivery import Outcome
-from tenantry.webhooks.dispatch import Sender
-from tenantry.webhooks.signature import HEADER, signature
 
 Signing = Literal["right", "forged", "none", "old"]
 

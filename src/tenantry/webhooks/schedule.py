@@ -1,8 +1,6 @@
 """When a failed delivery is tried again, and when an endpoint is given up, as pure functions of values."""
 
 from collections.abc import Sequence
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 
 LONGEST_RETRY_AFTER = 24 * 60 * 60.0
 FAILING_MILLISECONDS = 5 * 24 * 60 * 60 * 1000
@@ -29,24 +27,6 @@ def wait_before_retry(
         return None
     wait = waits[attempts - 1] * (1 - _JITTER + 2 * _JITTER * chance)
     return max(wait, min(retry_after or 0.0, LONGEST_RETRY_AFTER))
-
-
-def retry_after_seconds(header: str | None, milliseconds: int) -> float | None:
-    """Return the wait that a `Retry-After` header asks for at that time, in seconds; None when there is none.
-
-    Takes a number or an HTTP date (RFC 9110 section 10.2.3); anything else counts as none.
-    """
-    if header is None:
-        return None
-    if header.isascii() and header.isdigit():
-        return float(header[:10])
-    try:
-        moment = parsedate_to_datetime(header)
-    except ValueError:
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, moment.timestamp() - milliseconds / 1000)
 
 
 def is_given_up(failing_since: int | None, milliseconds: int) -> bool:

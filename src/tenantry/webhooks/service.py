@@ -8,11 +8,11 @@ from tenantry.core.caller import Caller
 from tenantry.core.db import Transaction
 from tenantry.core.errors import ApiError, EntityNotFound
 from tenantry.core.page import Page, bounds, envelope, window
+from tenantry.core.targets import RefusedTarget, TargetPolicy, check_url
 from tenantry.events import service as events
 from tenantry.webhooks import store
 from tenantry.webhooks.names import subscribable_names
 from tenantry.webhooks.store import EndpointRow, PlaceRow
-from tenantry.webhooks.targets import RefusedTarget, TargetPolicy, check_url
 from tenantry.webhooks.wire import (
     PREFIX,
     CreateWebhookEndpoint,

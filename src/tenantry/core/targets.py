@@ -1,4 +1,4 @@
-"""Where webhooks may be sent, as pure functions of values.
+"""Where webhooks and streams may be sent, as pure functions of values.
 
 A URL is checked when it is registered, and each address once more when it is connected
 to: a name may have pointed elsewhere by then. Nothing here asks a name server.
@@ -32,7 +32,7 @@ class TargetPolicy(msgspec.Struct, frozen=True):
 
 
 class RefusedTarget(ValueError):
-    """Webhooks may not be sent there; the message says why."""
+    """Nothing may be sent there; the message says why."""
 
 
 def check_url(url: str, policy: TargetPolicy) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tenantry.core.addresses import is_public, networks
-from tenantry.webhooks.targets import (
+from tenantry.core.targets import (
     RefusedTarget,
     TargetPolicy,
     check_address,

@@ -8,9 +8,9 @@ import pytest
 
 from receivers import Receiver
 from tenantry.core.addresses import networks
-from tenantry.webhooks.client import Client, Resolve
-from tenantry.webhooks.delivery import Outcome
-from tenantry.webhooks.targets import TargetPolicy
+from tenantry.core.client import Client, Resolve
+from tenantry.core.outgoing import Outcome
+from tenantry.core.targets import TargetPolicy
 
 PRODUCTION_BUT_HTTP = TargetPolicy(http=True)
 LOCAL = TargetPolicy(http=True, networks=networks("127.0.0.0/8"))

@@ -1,4 +1,4 @@
-"""Sending webhooks over HTTP. Loaded only when there is something to send: it costs some 20 MiB."""
+"""Sending over HTTP. Loaded only when there is something to send: it costs some 20 MiB."""
 
 import asyncio
 import ipaddress
@@ -13,8 +13,8 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from tenantry import __version__
-from tenantry.webhooks.delivery import Outcome
-from tenantry.webhooks.targets import RefusedTarget, TargetPolicy, check_address, check_url
+from tenantry.core.outgoing import Method, Outcome
+from tenantry.core.targets import RefusedTarget, TargetPolicy, check_address, check_url
 
 Resolve = Callable[[str], Awaitable[list[str]]]
 """Returns the addresses of a name. Raises OSError when it has none."""
@@ -25,7 +25,7 @@ _LOOKUPS_AT_ONCE = 32
 
 
 class RefusedAddress(OSError):
-    """The name leads to an address that webhooks may not be sent to."""
+    """The name leads to an address that nothing may be sent to."""
 
 
 def system_resolver() -> Resolve:
@@ -43,7 +43,7 @@ def system_resolver() -> Resolve:
 
 
 class Client:
-    """Posts webhooks over kept-alive connections, only to addresses that the policy allows.
+    """Sends over kept-alive connections, only to addresses that the policy allows.
 
     The address is checked on the socket that is about to be connected: whatever a name
     answered before, and whoever looked it up, what is connected to is what was checked.
@@ -66,8 +66,14 @@ class Client:
             headers={"content-type": "application/json", "user-agent": f"Tenantry/{__version__}"},
         )
 
-    async def send(self, url: str, body: bytes | AsyncIterable[bytes], headers: Mapping[str, str]) -> Outcome:
-        """POST a body once with these headers beside our own, following no redirect.
+    async def send(
+        self,
+        url: str,
+        body: bytes | AsyncIterable[bytes],
+        headers: Mapping[str, str],
+        method: Method = "POST",
+    ) -> Outcome:
+        """Send a body once with these headers beside or over our own, following no redirect.
 
         A body in parts goes out as they come; `headers` then say its length. Whatever goes
         wrong is in the outcome.
@@ -76,7 +82,9 @@ class Client:
         status, answer, retry_after, error = None, b"", None, None
         try:
             check_url(url, self._policy)
-            async with self._session.post(url, data=body, headers=headers, allow_redirects=False) as response:
+            async with self._session.request(
+                method, url, data=body, headers=headers, allow_redirects=False
+            ) as response:
                 status, retry_after = response.status, response.headers.get("retry-after")
                 answer = await _beginning(response)
         except TimeoutError:
