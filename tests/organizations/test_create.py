@@ -173,6 +173,11 @@ def test_all_wrong_fields_are_reported_at_once(api: httpx.Client) -> None:
     }
 
 
+def test_what_is_right_beside_a_wrong_field_is_not_named(api: httpx.Client) -> None:
+    answer = api.post("/organizations", json={"name": 7, "external_id": "crm-1"})
+    assert answer.json()["errors"] == [{"field": "name", "code": "name must be a string"}]
+
+
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [

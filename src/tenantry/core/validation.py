@@ -4,6 +4,7 @@ msgspec stops at the first wrong field. That is right for the fast path; only wh
 fails are the fields looked at one by one, so that the caller hears of all at once.
 """
 
+import re
 from collections.abc import Iterator
 from typing import TypeVar
 
@@ -151,7 +152,7 @@ def _text_sentence(value: object, info: inspect.StrType) -> str | None:
         return "should not be empty"
     if info.max_length is not None and len(value) > info.max_length:
         return f"must be shorter than or equal to {info.max_length} characters"
-    if info.pattern is not None:
+    if info.pattern is not None and not re.search(info.pattern, value):
         return "must contain only ASCII characters"
     return None
 

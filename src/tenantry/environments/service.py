@@ -91,7 +91,9 @@ def create_key(
     return _add_key(tx, environment, name, secret, read_only=read_only), secret
 
 
-def ensure_key(tx: Transaction, environment: EnvironmentRow, name: str, secret: str) -> None:
+def ensure_key(
+    tx: Transaction, environment: EnvironmentRow, name: str, secret: str, *, read_only: bool = False
+) -> None:
     """Let a given secret be a key of `environment`, for development, if it is not one yet.
 
     Raises InvalidSecret.
@@ -99,7 +101,7 @@ def ensure_key(tx: Transaction, environment: EnvironmentRow, name: str, secret: 
     if not re.fullmatch(r"[\x21-\x7e]{3,200}", secret):
         raise InvalidSecret("The API key must be 3 to 200 printable ASCII characters without spaces.")
     if not store.has_key(tx, _hash(secret)):
-        _add_key(tx, environment, name, secret, read_only=False)
+        _add_key(tx, environment, name, secret, read_only=read_only)
 
 
 def _add_key(tx: Transaction, environment: EnvironmentRow, name: str, secret: str, *, read_only: bool) -> KeyRow:

@@ -117,6 +117,15 @@ def take_in(
     return taken
 
 
+def present(tx: Transaction, caller: Caller, records: list[OrganizationRecord]) -> list[bool]:
+    """Return of each record whether the environment has an organization with its id or its external id."""
+    ids = sorted({str(each.id) for each in records if each.id is not UNSET})
+    external_ids = sorted({each.external_id for each in records if each.external_id})
+    known = store.select_wires_by_id(tx, caller.environment_id, ids) if ids else {}
+    named = store.select_ids_by_external_id(tx, caller.environment_id, external_ids) if external_ids else {}
+    return [each.id in known or each.external_id in named for each in records]
+
+
 def _look_up(tx: Transaction, caller: Caller, records: list[OrganizationRecord]) -> _Known:
     environment_id = caller.environment_id
     external_ids = sorted({each.external_id for each in records if each.external_id})

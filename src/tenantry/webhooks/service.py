@@ -3,6 +3,7 @@
 from functools import partial
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from tenantry.core.caller import Caller
 from tenantry.core.db import Transaction
@@ -17,6 +18,7 @@ from tenantry.webhooks.wire import (
     PREFIX,
     CreateWebhookEndpoint,
     ListWebhookEndpoints,
+    Status,
     UpdateWebhookEndpoint,
     WebhookEndpoint,
 )
@@ -81,16 +83,34 @@ def create(tx: Transaction, caller: Caller, body: CreateWebhookEndpoint, policy:
 
     Raises InvalidRequestParameters, InvalidUrl, DuplicateEndpoint.
     """
-    names = _checked_events(body.events)
-    _check_target(tx, caller, body.endpoint_url, policy)
+    return add(tx, caller, body.endpoint_url, body.events, policy)
+
+
+def add(
+    tx: Transaction,
+    caller: Caller,
+    url: str,
+    names: list[str],
+    policy: TargetPolicy,
+    *,
+    identity: str | UnsetType = UNSET,
+    secret: str | UnsetType = UNSET,
+    status: Status = "enabled",
+) -> WebhookEndpoint:
+    """Create an endpoint whose id, secret and status may be given; return it.
+
+    Raises InvalidRequestParameters, InvalidUrl, DuplicateEndpoint.
+    """
+    events_json = _checked_events(names)
+    _check_target(tx, caller, url, policy)
     row = EndpointRow(
-        id=tx.new_id(PREFIX),
-        endpoint_url=body.endpoint_url,
-        secret=new_secret(tx),
+        id=tx.new_id(PREFIX) if identity is UNSET else identity,
+        endpoint_url=url,
+        secret=new_secret(tx) if secret is UNSET else secret,
         previous_secret=None,
         previous_secret_until=None,
-        status="enabled",
-        events=names,
+        status=status,
+        events=events_json,
         failing_since=None,
         created_at=tx.now,
         updated_at=tx.now,

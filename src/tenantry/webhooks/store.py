@@ -90,6 +90,15 @@ def select_endpoints(tx: Transaction, environment_id: str, limits: Bounds) -> li
     return [_endpoint(row) for row in rows]
 
 
+def select_every_endpoint(tx: Transaction, environment_id: str) -> list[EndpointRow]:
+    """Return all endpoints of an environment, oldest first."""
+    rows = tx.all(
+        "SELECT " + _ENDPOINT + " FROM webhook_endpoints WHERE environment_id = :environment_id ORDER BY id",
+        environment_id=environment_id,
+    )
+    return [_endpoint(row) for row in rows]
+
+
 def has_endpoint_behind(tx: Transaction, environment_id: str, limits: Bounds, first: str) -> bool:
     """Return whether there are endpoints on the other side of `first` than the one `limits` walks to."""
     sql: LiteralString = "SELECT 1 FROM webhook_endpoints WHERE environment_id = :environment_id"
