@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from tenantry.app import RESOURCES
+from tenantry.app import RESOURCES, domain_rules, target_policy
 from tenantry.core.clock import Clock, system_clock
 from tenantry.core.db import Database, Transaction, World, migrate, open_database
 from tenantry.core.db.connect import sqlite_path
@@ -26,12 +26,14 @@ from tenantry.environments import service as environments
 from tenantry.lab.api import RESOURCE as LAB
 from tenantry.lab.clock import TestClock
 from tenantry.lab.front import Front
+from tenantry.lab.seeding import plant
+from tenantry.lab.seeds import FOUND_BY_ITSELF, Seed, SeedRefused, read
 from tenantry.lab.universe import Ask, Life, Node, Origin, Universe
 from tenantry.lab.universes import SEED, Lab, Limits
 from tenantry.lab.wire import MAIN
 from tenantry.node import Nodes
 from tenantry.server import run_here, serve_until_stopped
-from tenantry.settings import Settings
+from tenantry.settings import InvalidSettings, Settings
 
 IN_MEMORY = "sqlite://"
 _ENVIRONMENT = "Development"
@@ -40,24 +42,25 @@ _MEMORY_FOLDER = Path("/dev/shm")  # noqa: S108 (a folder of our own is made in 
 
 
 @contextmanager
-def prepared(settings: Settings) -> Iterator["Prepared"]:
-    """Yield the databases to serve, migrated and with the known key in them; those in memory end with the block.
+def prepared(settings: Settings, seed: Seed | None) -> Iterator["Prepared"]:
+    """Yield the databases to serve, migrated, with the known key and what `seed` says in them.
 
-    Raises what opening a database raises, and InvalidSecret.
+    Those in memory end with the block. Raises what opening a database raises, InvalidSecret and InvalidSettings.
     """
+    prepare = partial(_prepare, settings=settings, seed=seed)
     time = system_clock()
     parent = _MEMORY_FOLDER if _MEMORY_FOLDER.is_dir() else None
     with tempfile.TemporaryDirectory(prefix="tenantry-", dir=parent) as folder:
-        seed = Origin(SEED, Path(folder) / "seed.db", time())
-        _prepare(SqliteDatabase(seed.file, World(time, os.urandom), durable=False), settings.api_key)
+        origin = Origin(SEED, Path(folder) / "seed.db", time())
+        prepare(SqliteDatabase(origin.file, World(time, os.urandom), durable=False))
         if settings.database == IN_MEMORY:
             file = Path(folder) / "dev.db"
-            shutil.copyfile(seed.file, file)
+            shutil.copyfile(origin.file, file)
             settings = msgspec.structs.replace(settings, database=f"sqlite:///{file}")
         else:
             world = World(time, os.urandom)
-            _prepare(open_database(settings.database, world, settings.postgres_connections), settings.api_key)
-        yield Prepared(settings, Path(folder), msgspec.structs.replace(seed, at=time()), time)
+            prepare(open_database(settings.database, world, settings.postgres_connections))
+        yield Prepared(settings, Path(folder), msgspec.structs.replace(origin, at=time()), time)
 
 
 class Prepared(msgspec.Struct, frozen=True):
@@ -69,11 +72,15 @@ class Prepared(msgspec.Struct, frozen=True):
     time: Clock
 
 
-def _prepare(database: Database, api_key: str) -> None:
-    """Migrate, and make sure that the known key opens an environment."""
+def _prepare(database: Database, settings: Settings, seed: Seed | None) -> None:
+    """Migrate, make sure that the known key opens an environment, and make what is missing of the seed."""
     try:
         migrate.apply(database)
-        database.write(lambda tx: _ensure_key(tx, api_key))
+        database.write(lambda tx: _ensure_key(tx, settings.api_key))
+        if seed is not None:
+            _plant(database, settings, seed)
+    except SeedRefused as error:
+        raise InvalidSettings(str(error)) from error
     finally:
         database.close()
 
@@ -82,6 +89,40 @@ def _ensure_key(tx: Transaction, secret: str) -> None:
     known = {row.name: row for row in environments.list_environments(tx)}
     environment = known.get(_ENVIRONMENT) or environments.create_environment(tx, _ENVIRONMENT, slug=_SLUG)
     environments.ensure_key(tx, environment, "development", secret)
+
+
+def _plant(database: Database, settings: Settings, seed: Seed) -> None:
+    plant(
+        database,
+        seed,
+        _ENVIRONMENT,
+        domain_rules(settings),
+        target_policy(settings),
+        retention_days=settings.event_retention_days,
+    )
+
+
+def read_seed(named: str, folder: Path) -> tuple[Seed | None, list[str]]:
+    """Return the seed of the file that is `named`, or else of one in `folder`, and warnings of what is left out.
+
+    None when there is no such file in the folder. Raises InvalidSettings.
+    """
+    file = (
+        Path(named)
+        if named
+        else next((each for each in map(folder.joinpath, FOUND_BY_ITSELF) if each.exists()), None)
+    )
+    if file is None:
+        return None, []
+    try:
+        seed, left_out = read(str(file), file.read_text("utf-8-sig"))
+    except OSError as error:
+        raise InvalidSettings(f"Cannot read the seed {file}: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise InvalidSettings(f"Cannot read the seed {file}: it is not UTF-8.") from error
+    except SeedRefused as error:
+        raise InvalidSettings(str(error)) from error
+    return seed, [problem.told(str(file)) for problem in left_out]
 
 
 def run(prepared: Prepared, base_url: str, *, readable_log: bool) -> None:

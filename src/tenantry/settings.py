@@ -43,6 +43,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         Meta(ge=0, description="Requests a minute that one key may make of one server process; 0 for no limit."),
     ] = 0
+    seed: Annotated[
+        str,
+        Meta(
+            description="File with what `tenantry dev` begins with, YAML or JSON (docs/lab.md). When empty:"
+            " tenantry.yaml or workos-emulate.config.yaml in the working folder, if there is one."
+            " Not used by `serve`."
+        ),
+    ] = ""
     profile: Annotated[
         Profile,
         Meta(

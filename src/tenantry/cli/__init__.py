@@ -8,6 +8,7 @@ from tenantry.cli.domains import domains
 from tenantry.cli.environments import environments
 from tenantry.cli.keys import keys
 from tenantry.cli.metadata import metadata
+from tenantry.cli.seed import seed
 from tenantry.cli.serving import dev, serve
 from tenantry.cli.settings import settings
 from tenantry.cli.transfer import diff, export, import_
@@ -22,6 +23,6 @@ def main() -> None:
 
 for command in (
     *(dev, serve, migrate, environments, keys, domains, metadata, webhooks),
-    *(import_, export, diff, settings),
+    *(import_, export, diff, seed, settings),
 ):
     main.add_command(command)

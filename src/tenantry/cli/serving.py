@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+from pathlib import Path
 
 import click
 import msgspec
@@ -18,7 +19,7 @@ _THIS_MACHINE = "127.0.0.0/8, ::1/128"
 @click.command(short_help="Serve for development, with a known key.")
 @settings_options(
     *("database", "host", "port", "workers", "api_key", "log_format", "rate_limit"),
-    *("profile", "universes", "universe_idle_seconds"),
+    *("seed", "profile", "universes", "universe_idle_seconds"),
 )
 def dev(**options: str | None) -> None:
     """Serve for development: migrates by itself, has a known key, and the lab (docs/lab.md)."""
@@ -32,8 +33,11 @@ def dev(**options: str | None) -> None:
         server.check_address(settings)
         # Named, not imported above: `tenantry serve` has nothing of the lab.
         lab = importlib.import_module("tenantry.dev")
-        with lab.prepared(settings) as prepared:
-            click.echo(_welcome(prepared.settings))
+        seed, left_out = lab.read_seed(settings.seed, Path())
+        for warning in left_out:
+            click.echo(f"Warning: {warning}.", err=True)
+        with lab.prepared(settings, seed) as prepared:
+            click.echo(_welcome(prepared.settings, None if seed is None else seed.file))
             lab.run(prepared, _base_url(settings), readable_log=_readable(settings))
 
 
@@ -71,13 +75,14 @@ def _reaching_this_machine(settings: Settings) -> Settings:
     return msgspec.structs.replace(settings, webhook_http=True, webhook_allowed_networks=networks)
 
 
-def _welcome(settings: Settings) -> str:
+def _welcome(settings: Settings, seed: str | None) -> str:
     base_url, data = _base_url(settings), without_password(settings.database)
     return (
         f"\n  Tenantry for development\n\n"
         f"    base URL  {base_url}\n"
         f"    API key   {settings.api_key}\n"
         f"    data      {data}\n"
+        f"{'' if seed is None else f'    seed      {seed}{chr(10)}'}"
         f"    reference {base_url}/docs\n\n"
         f'    curl {base_url}/organizations -H "Authorization: Bearer {settings.api_key}"\n'
     )

@@ -37,8 +37,9 @@ FOUND_BY_ITSELF = (
 """The names under which a seed is found in the working folder, the first that is there."""
 
 MADE_AT = 1_735_689_600_000
-"""The time in ids that are made from names, and of what has them: 2025-01-01, so that every run has the same."""
+"""The beginning of the day in ids that are made from names, and of what has them: 2025-01-01."""
 
+_DAY = 24 * 60 * 60 * 1000
 _KEY = re.compile(r"[\x21-\x7e]{3,200}")
 _METHODS = ("*", "DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 
@@ -406,9 +407,14 @@ def _environments(raw: _File) -> list[EnvironmentSeed]:
     ]
 
 
-def derived_id(prefix: str, *words: str, milliseconds: int = MADE_AT) -> str:
-    """Return the id that goes with `words`, the same in every run."""
+def derived_id(prefix: str, *words: str, milliseconds: int | None = None) -> str:
+    """Return the id that goes with `words`, the same in every run; its time too, unless it is given.
+
+    The times of ids are spread over a day: a search finds rows of one millisecond in the order in which they came.
+    """
     digest = hashlib.sha256("\0".join(words).encode()).digest()
+    if milliseconds is None:
+        milliseconds = MADE_AT + int.from_bytes(digest[10:]) % _DAY
     return f"{prefix}_{ulid(milliseconds, int.from_bytes(digest[:10]))}"
 
 
