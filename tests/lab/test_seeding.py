@@ -8,6 +8,7 @@ import pytest
 from support import caller_in, events_of, open_migrated
 from tenantry.core.addresses import networks
 from tenantry.core.db import Database
+from tenantry.core.targets import TargetPolicy
 from tenantry.domains.service import DomainRules
 from tenantry.environments import service as environments
 from tenantry.lab.seeding import Planted, exported, plant, written
@@ -15,7 +16,6 @@ from tenantry.lab.seeds import SeedRefused, read
 from tenantry.organizations import service as organizations
 from tenantry.organizations.wire import UpdateOrganization
 from tenantry.webhooks import imports as endpoint_imports
-from tenantry.webhooks.targets import TargetPolicy
 
 MAIN = "Development"
 POLICY = TargetPolicy(http=True, networks=networks("127.0.0.0/8"))

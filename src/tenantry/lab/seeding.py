@@ -17,6 +17,7 @@ from tenantry.core.db import Database, Transaction
 from tenantry.core.errors import FieldError
 from tenantry.core.ids import time_of
 from tenantry.core.parsing import Moment, decode_custom
+from tenantry.core.targets import RefusedTarget, TargetPolicy, check_url
 from tenantry.domains.service import DomainRules
 from tenantry.environments import service as environments
 from tenantry.environments.store import EnvironmentRow
@@ -28,7 +29,6 @@ from tenantry.organizations.imports import Given, present, take_in
 from tenantry.organizations.wire import OrganizationRecord
 from tenantry.transfer.sources import every
 from tenantry.webhooks import imports as endpoint_imports
-from tenantry.webhooks.targets import RefusedTarget, TargetPolicy, check_url
 
 _AT_ONCE = 1000
 _DAY = 24 * 60 * 60 * 1000

@@ -5,9 +5,9 @@ from msgspec import UNSET, UnsetType
 
 from tenantry.core.caller import Caller
 from tenantry.core.db import Transaction
+from tenantry.core.targets import TargetPolicy
 from tenantry.webhooks import service, store
 from tenantry.webhooks.names import subscribable_names
-from tenantry.webhooks.targets import TargetPolicy
 from tenantry.webhooks.wire import Status, WebhookEndpoint, WebhookEndpointCursor
 
 
