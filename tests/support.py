@@ -17,6 +17,7 @@ import httpx
 import msgspec
 import psycopg
 
+from tenantry.audit_logs import sealing
 from tenantry.core.caller import Caller, DomainPolicy
 from tenantry.core.db import Database, Transaction, World, migrate, open_database
 from tenantry.environments import service as environments
@@ -125,6 +126,24 @@ def wait_until_served(database: Database) -> None:
             return
         time.sleep(0.01)
     raise AssertionError("a transaction has held the events back for too long")
+
+
+_UNSEALED = """
+    SELECT 1 FROM audit_log_events e
+    WHERE NOT EXISTS (SELECT 1 FROM audit_log_seals s WHERE s.position = e.position) LIMIT 1
+"""
+
+
+def seal_all(database: Database) -> None:
+    """Seal every audit log event, once no transaction that was begun before its own is under way."""
+    deadline = time.monotonic() + _SETTLE_SECONDS
+    while time.monotonic() < deadline:
+        while database.write(sealing.seal):
+            pass
+        if database.read(lambda tx: tx.one(_UNSEALED)) is None:
+            return
+        time.sleep(0.01)
+    raise AssertionError("a transaction has held the seals back for too long")
 
 
 def free_port() -> int:

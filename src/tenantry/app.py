@@ -2,9 +2,11 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from tenantry.audit_logs.api import RESOURCE as AUDIT_LOGS
+from tenantry.audit_logs.keys import private_from_pem
 from tenantry.core import openapi, reference
 from tenantry.core.addresses import networks
 from tenantry.core.addresses import servers as dns_servers
@@ -49,6 +51,22 @@ def webhook_options(settings: Settings) -> Options:
     except ValueError as error:
         raise InvalidSettings(f"{variable('webhook_retry_seconds')}: {error}.") from error
     return Options(waits, settings.webhook_timeout_seconds, settings.webhook_concurrency)
+
+
+def signing_key(settings: Settings) -> bytes | None:
+    """Return the private key that audit logs are signed with; None for the one that Tenantry makes.
+
+    Raises InvalidSettings.
+    """
+    if not settings.audit_signing_key_file:
+        return None
+    source = f"{variable('audit_signing_key_file')} is {settings.audit_signing_key_file!r}"
+    try:
+        return private_from_pem(Path(settings.audit_signing_key_file).read_bytes())
+    except OSError as error:
+        raise InvalidSettings(f"{source}: {error.strerror or error}.") from error
+    except ValueError as error:
+        raise InvalidSettings(f"{source}: it {error}.") from error
 
 
 def domain_rules(settings: Settings) -> DomainRules:

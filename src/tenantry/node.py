@@ -11,6 +11,7 @@ from tenantry.app import (
     build_checker,
     build_router,
     pages,
+    signing_key,
     target_policy,
     webhook_options,
 )
@@ -66,6 +67,7 @@ class Nodes:
         self._router = build_router(settings)
         self._document = cache(partial(openapi.document, resources, __version__))
         self._webhooks = webhook_options(settings)
+        self._signing_key = signing_key(settings)
         self._send = http_sender(target_policy(settings), settings.webhook_timeout_seconds)
 
     def open(self, database: Database, world: World, ask: Callable[[], Awaitable[Asker]] | None = None) -> Node:
@@ -86,5 +88,6 @@ class Nodes:
             build_checker(settings, database, world, random.random, ask),
             event_retention_days=settings.event_retention_days,
             attempt_retention_days=settings.domain_attempt_retention_days,
+            signing_key=self._signing_key,
         )
         return Node(database, app, worker)

@@ -145,6 +145,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     domain_attempt_retention_days: Annotated[
         int, Meta(ge=1, le=3650, description="Days for which the checks of domains are kept, answers included.")
     ] = 30
+    audit_signing_key_file: Annotated[
+        str,
+        Meta(
+            description="File with the Ed25519 private key (PEM) that audit logs are signed with."
+            " When empty, Tenantry makes one and keeps it in the database."
+        ),
+    ] = ""
     log_format: Annotated[
         LogFormat,
         Meta(description="json, console (readable), or auto: console in a terminal, json elsewhere."),

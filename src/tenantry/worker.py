@@ -7,7 +7,7 @@ from functools import partial
 
 import structlog
 
-from tenantry.audit_logs import sealing
+from tenantry.audit_logs import checkpoints, sealing
 from tenantry.audit_logs import service as audit_logs
 from tenantry.core import idempotency
 from tenantry.core.db import Database, Transaction
@@ -26,6 +26,7 @@ _USES_SECONDS = 5.0
 _PRUNE_SECONDS = 60.0
 _METADATA_SECONDS = 1.0
 _SEAL_SECONDS = 0.25
+_SIGN_SECONDS = 10.0
 _PAUSE_SECONDS = 0.02  # between two parts of a long work, for the requests that wait
 
 Chore = Callable[[], Awaitable[None]]
@@ -43,6 +44,7 @@ class Worker:
         *,
         event_retention_days: int,
         attempt_retention_days: int,
+        signing_key: bytes | None,
     ) -> None:
         self._database = database
         self._uses = uses
@@ -50,6 +52,7 @@ class Worker:
         self._checker = checker
         self._event_retention_days = event_retention_days
         self._attempt_retention_days = attempt_retention_days
+        self._signing_key = signing_key
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -59,6 +62,7 @@ class Worker:
             (_PRUNE_SECONDS, self.prune),
             (_METADATA_SECONDS, self._index_metadata),
             (_SEAL_SECONDS, self._seal),
+            (_SIGN_SECONDS, self._sign),
         )
         for seconds, chore in chores:
             self._tasks.append(asyncio.get_running_loop().create_task(_repeat(seconds, chore)))
@@ -113,13 +117,18 @@ class Worker:
             pass
         while await self._database.write_soon(lambda tx: checks.prune(tx, self._attempt_retention_days)):
             pass
-        while await self._database.write_soon(audit_logs.prune):
+        await self._seal()  # what is not sealed is not deleted
+        while await self._database.write_soon(lambda tx: audit_logs.prune(tx, self._signing_key)):
             pass
 
     async def _seal(self) -> None:
         if await self._database.read_soon(sealing.pending):
             while await self._database.write_soon(sealing.seal):
                 pass
+
+    async def _sign(self) -> None:
+        while await self._database.write_soon(lambda tx: checkpoints.sign_due(tx, self._signing_key)):
+            pass
 
     async def _index_metadata(self) -> None:
         for environment_id, key in await self._database.read_soon(metadata_keys.at_work):

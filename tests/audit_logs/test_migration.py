@@ -3,8 +3,7 @@
 import json
 from functools import partial
 
-from support import grant
-from tenantry.audit_logs import sealing
+from support import grant, seal_all
 from tenantry.core.db import Transaction, migrate, open_database
 from tenantry.core.db.migrate import migrations
 from tenantry.server import system_world
@@ -81,8 +80,7 @@ def test_events_of_before_are_kept_and_sealed(database_url: str) -> None:
     assert sorted(targets) == sorted((1, "t", position) for position, *_ in events)
     trails = database.read(lambda tx: tx.all("SELECT number, retention_days, prune_at FROM audit_log_trails"))
     assert trails == [(1, 30, 7)]
-    while database.read(sealing.pending):
-        database.write(sealing.seal)
+    seal_all(database)
     sealed = database.read(lambda tx: tx.all("SELECT sequence FROM audit_log_seals ORDER BY sequence"))
     assert sealed == [(1,), (2,)]
     assert database.write(copy_event) > max(position for position, *_ in events)

@@ -4,12 +4,13 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from tenantry.audit_logs import reading, service
+from tenantry.audit_logs import keys, reading, service
 from tenantry.audit_logs.service import AuditLogActionNotFound, InvalidAuditLogEvent
 from tenantry.audit_logs.wire import (
     AuditLogActionList,
     AuditLogConfiguration,
     AuditLogEventCreated,
+    AuditLogKeyList,
     AuditLogSchema,
     AuditLogSchemaList,
     AuditLogsRetention,
@@ -130,5 +131,13 @@ RESOURCE = Resource(
             handler=lambda call: service.get_configuration(call.tx, call.caller, call.path["id"]),
         ),
         *_READING,
+        Endpoint(
+            method="GET",
+            path="/tenantry/audit_logs/keys",
+            name="audit_logs.keys.list",
+            summary="List the keys that audit logs are signed with",
+            answer=AuditLogKeyList,
+            handler=lambda call: keys.list_keys(call.tx),
+        ),
     ),
 )

@@ -2,8 +2,9 @@
 
 import msgspec
 
-from tenantry.audit_logs import seals, store
+from tenantry.audit_logs import checkpoints, seals, store
 from tenantry.audit_logs.chain import event_hash
+from tenantry.audit_logs.keys import signing_key
 from tenantry.audit_logs.store import OldEvent
 from tenantry.audit_logs.wire import AuditLogTarget
 from tenantry.core.db import Transaction
@@ -18,12 +19,13 @@ class _Targets(msgspec.Struct):
 _targets_of = msgspec.json.Decoder(_Targets).decode
 
 
-def remove(tx: Transaction, trail: int, occurred_before: str, most: int) -> int:
+def remove(tx: Transaction, trail: int, occurred_before: str, most: int, given: bytes | None) -> int:
     """Remove up to `most` of a trail's sealed events of before that time, oldest first; return how many.
 
     Events are not sealed in the order in which they occurred, so a removed one may stand between
     two that stay. Its seal stays then, with the event's hash; all seals before the first event
-    that is left go.
+    that is left go. In the same transaction it is signed what may be missing from now on; `given` is
+    the private key, or None for the one that Tenantry makes.
     """
     events = store.select_oldest(tx, trail, occurred_before, most)
     if not events:
@@ -35,6 +37,8 @@ def remove(tx: Transaction, trail: int, occurred_before: str, most: int) -> int:
     limit = min(chain.sequence + 1, chain.first_sequence + _FREED_AT_ONCE)
     first = seals.select_first_kept(tx, trail, chain.first_sequence, limit) or limit
     seals.begin_chain(tx, trail, first, max(chain.removed_before or "", occurred_before))
+    checkpoints.sign(tx, trail, signing_key(tx, given))
+    seals.delete_checkpoints(tx, trail, first)
     return len(events)
 
 

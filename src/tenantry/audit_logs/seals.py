@@ -229,3 +229,151 @@ def begin_chain(tx: Transaction, trail: int, first: int, removed_before: str) ->
         first=first,
         removed_before=removed_before,
     )
+
+
+class CheckpointRow(msgspec.Struct, frozen=True):
+    """A signed checkpoint: `statement` is the JSON that was signed, up to `sequence`."""
+
+    sequence: int
+    statement: bytes
+    signature: bytes
+
+
+def lock_due_chains(tx: Transaction, most: int) -> list[int]:
+    """Return up to `most` trails whose chains are to be signed now, for this transaction alone."""
+    sql: LiteralString = (
+        "SELECT trail FROM audit_log_chains WHERE sign_at <= :now ORDER BY sign_at LIMIT :most" + _LOCK[tx.engine]
+    )
+    return [row[0] for row in tx.all(sql, now=tx.milliseconds, most=most)]
+
+
+def insert_checkpoint(tx: Transaction, trail: int, row: CheckpointRow) -> None:
+    """Add a checkpoint, in place of one of the same sequence; the chain is signed then."""
+    tx.run(
+        "INSERT INTO audit_log_checkpoints (trail, sequence, statement, signature)"
+        " VALUES (:trail, :sequence, :statement, :signature)"
+        " ON CONFLICT (trail, sequence) DO UPDATE"
+        " SET statement = excluded.statement, signature = excluded.signature",
+        trail=trail,
+        **msgspec.structs.asdict(row),
+    )
+    tx.run("UPDATE audit_log_chains SET sign_at = NULL WHERE trail = :trail", trail=trail)
+
+
+def select_last_checkpoint(tx: Transaction, trail: int) -> CheckpointRow | None:
+    """Return a chain's newest checkpoint."""
+    row = tx.one(
+        "SELECT sequence, statement, signature FROM audit_log_checkpoints WHERE trail = :trail"
+        " ORDER BY sequence DESC LIMIT 1",
+        trail=trail,
+    )
+    return CheckpointRow(*row) if row else None
+
+
+def select_checkpoints(tx: Transaction, trail: int) -> list[CheckpointRow]:
+    """Return a chain's checkpoints, oldest first."""
+    rows = tx.all(
+        "SELECT sequence, statement, signature FROM audit_log_checkpoints WHERE trail = :trail ORDER BY sequence",
+        trail=trail,
+    )
+    return [CheckpointRow(*row) for row in rows]
+
+
+def delete_checkpoint(tx: Transaction, trail: int, sequence: int) -> None:
+    """Delete one checkpoint."""
+    tx.run(
+        "DELETE FROM audit_log_checkpoints WHERE trail = :trail AND sequence = :sequence",
+        trail=trail,
+        sequence=sequence,
+    )
+
+
+def delete_checkpoints(tx: Transaction, trail: int, before: int) -> None:
+    """Delete a chain's checkpoints of before a sequence, but for the newest of all."""
+    tx.run(
+        "DELETE FROM audit_log_checkpoints WHERE trail = :trail AND sequence < :before AND sequence <"
+        " (SELECT MAX(sequence) FROM audit_log_checkpoints WHERE trail = :trail)",
+        trail=trail,
+        before=before,
+    )
+
+
+class KeyRow(msgspec.Struct, frozen=True):
+    """A key that was signed with: its public half."""
+
+    id: str
+    public_key: bytes
+    created_at: str
+
+
+def insert_key(tx: Transaction, row: KeyRow, private: bytes | None) -> None:
+    """Add a key; `private` only of the one that was made here."""
+    tx.run(
+        "INSERT INTO audit_log_keys (id, public_key, private_key, created_at)"
+        " VALUES (:id, :public_key, :private_key, :created_at)",
+        private_key=private,
+        **msgspec.structs.asdict(row),
+    )
+
+
+def select_made_key(tx: Transaction) -> bytes | None:
+    """Return the private key that was made here."""
+    row = tx.one("SELECT private_key FROM audit_log_keys WHERE private_key IS NOT NULL")
+    return row[0] if row else None
+
+
+def select_public_key(tx: Transaction, key_id: str) -> bytes | None:
+    """Return the public half of a key."""
+    row = tx.one("SELECT public_key FROM audit_log_keys WHERE id = :id", id=key_id)
+    return row[0] if row else None
+
+
+def select_keys(tx: Transaction) -> list[KeyRow]:
+    """Return all keys, oldest first."""
+    return [
+        KeyRow(*row)
+        for row in tx.all("SELECT id, public_key, created_at FROM audit_log_keys ORDER BY created_at, id")
+    ]
+
+
+def select_trail_number(tx: Transaction, environment_id: str, organization_id: str) -> int | None:
+    """Return the number of an organization's trail."""
+    row = tx.one(
+        "SELECT number FROM audit_log_trails"
+        " WHERE environment_id = :environment_id AND organization_id = :organization_id",
+        environment_id=environment_id,
+        organization_id=organization_id,
+    )
+    return row[0] if row else None
+
+
+def select_chosen(tx: Transaction, trail: int, positions: list[int]) -> list[StoredSeal]:
+    """Return those of a trail's events (at least one) that are at `positions`, each with its seal.
+
+    In the order of their times; `sequence` is 0 where an event is not sealed yet.
+    """
+    rows = tx.all(
+        "SELECT e.position, COALESCE(s.sequence, 0), e.occurred_at, s.hash, s.event_hash, e.wire"
+        " FROM audit_log_events e LEFT JOIN audit_log_seals s ON s.position = e.position"
+        " WHERE e.trail = :trail AND e.position IN :positions ORDER BY e.occurred_at, e.position",
+        trail=trail,
+        positions=positions,
+    )
+    return [StoredSeal(*row) for row in rows]
+
+
+def select_waiting(tx: Transaction, trail: int, after: Place, most: int) -> list[tuple[Place, bytes]]:
+    """Return the first `most` of a trail's events past a place that are not sealed, settled or not, in order."""
+    sql: LiteralString = (
+        "SELECT e.transaction_id, e.position, e.wire FROM audit_log_events e"
+        + _PAST[tx.engine]
+        + " AND e.trail = :trail AND NOT EXISTS (SELECT 1 FROM audit_log_seals s WHERE s.position = e.position)"
+    )
+    rows = tx.all(
+        sql + _IN_ORDER[tx.engine],
+        trail=trail,
+        transaction_id=after.transaction_id,
+        position=after.position,
+        most=most,
+    )
+    return [(Place(row[0], row[1]), row[2]) for row in rows]

@@ -18,12 +18,12 @@ from tenantry.audit_logs.wire import (
     AuditLogConfiguration,
     AuditLogEvent,
     AuditLogEventCreated,
-    AuditLogRecord,
     AuditLogSchema,
     AuditLogsRetention,
     AuditLogTarget,
     CreateAuditLogEvent,
     CreateAuditLogSchema,
+    KeptAuditLogEvent,
     ListAuditLogActions,
     ListAuditLogSchemas,
     SetAuditLogsRetention,
@@ -90,7 +90,7 @@ def create_event(tx: Transaction, caller: Caller, body: CreateAuditLogEvent) -> 
     row = EventRow(
         trail=number,
         id=record.id,
-        occurred_at=record.occurred_at,
+        occurred_at=str(record.occurred_at),
         action=record.action,
         version=record.version,
         actor_type=record.actor.type,
@@ -102,15 +102,15 @@ def create_event(tx: Transaction, caller: Caller, body: CreateAuditLogEvent) -> 
     return AuditLogEventCreated()
 
 
-def _record(tx: Transaction, organization_id: str, event: AuditLogEvent) -> AuditLogRecord:
+def _record(tx: Transaction, organization_id: str, event: AuditLogEvent) -> KeptAuditLogEvent:
     """Return an event that is right as it is kept."""
     assert event.version is not None
-    return AuditLogRecord(
+    return KeptAuditLogEvent(
         id=tx.new_id(EVENT_PREFIX),
         organization_id=organization_id,
         action=event.action,
         version=event.version,
-        occurred_at=str(event.occurred_at),
+        occurred_at=event.occurred_at,
         created_at=tx.now,
         actor=_exactly(event.actor),
         targets=[_exactly(target) for target in event.targets],
@@ -271,8 +271,10 @@ def _days(trail: TrailRow | None) -> int:
     return trail.retention_days if trail and trail.retention_days else policy.DEFAULT_DAYS
 
 
-def prune(tx: Transaction) -> int:
+def prune(tx: Transaction, signing_key: bytes | None) -> int:
     """Delete up to 500 events past their retention; return how many trails were looked through.
+
+    What is left is signed with `signing_key`, a private key, or with the one that Tenantry makes.
 
     A trail in which none is left is looked through again a day later, or when its retention
     is set: writing an event then needs no word to whoever deletes.
@@ -282,7 +284,9 @@ def prune(tx: Transaction) -> int:
     for trail in trails:
         if not left:
             break
-        deleted = removal.remove(tx, trail.number, policy.kept_since(tx.milliseconds, _days(trail)), left)
+        deleted = removal.remove(
+            tx, trail.number, policy.kept_since(tx.milliseconds, _days(trail)), left, signing_key
+        )
         if deleted < left:
             store.postpone(tx, trail.number, tx.milliseconds + policy.DAY)
         left -= deleted

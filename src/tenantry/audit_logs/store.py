@@ -28,7 +28,7 @@ class ActionRow(msgspec.Struct, frozen=True):
 
 
 class EventRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One event. `wire` is the whole of it as canonical JSON, an AuditLogRecord."""
+    """One event. `wire` is the whole of it as canonical JSON, a KeptAuditLogEvent."""
 
     trail: int
     id: str

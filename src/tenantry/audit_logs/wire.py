@@ -118,23 +118,6 @@ class AuditLogEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     version: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
 
 
-class AuditLogRecord(
-    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="object", tag=EVENT_PREFIX
-):
-    """An event as it is kept, read and hashed: what was sent, whose it is, and when it came."""
-
-    id: str
-    organization_id: str
-    action: str
-    version: int
-    occurred_at: str
-    created_at: str
-    actor: AuditLogActor
-    targets: list[AuditLogTarget]
-    context: AuditLogContext
-    metadata: EventMetadata | None = None
-
-
 class CreateAuditLogEvent(msgspec.Struct, frozen=True, kw_only=True):
     """The body of an event's create."""
 
@@ -256,7 +239,7 @@ class AuditLogConfiguration(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KeptAuditLogEvent(AuditLogEvent, frozen=True, kw_only=True, tag_field="object", tag="audit_log_event"):
-    """An event as it is read."""
+    """An event as it is kept, read and hashed: what was sent, whose it is, and when it came."""
 
     id: str
     organization_id: str
@@ -318,3 +301,18 @@ class KeptAuditLogEventList(msgspec.Struct, frozen=True, tag_field="object", tag
 
     data: list[KeptAuditLogEvent]
     list_metadata: ListMetadata
+
+
+class AuditLogKey(msgspec.Struct, frozen=True, kw_only=True, tag_field="object", tag="audit_log_key"):
+    """The public half of a key that audit logs were signed with."""
+
+    id: str
+    algorithm: Literal["Ed25519"] = "Ed25519"
+    public_key: Annotated[str, Meta(description="PEM.")]
+    created_at: str
+
+
+class AuditLogKeyList(msgspec.Struct, frozen=True, tag_field="object", tag="list"):
+    """All keys that audit logs were signed with, oldest first."""
+
+    data: list[AuditLogKey]

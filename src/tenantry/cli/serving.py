@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from tenantry import server
-from tenantry.app import target_policy, webhook_options
+from tenantry.app import signing_key, target_policy, webhook_options
 from tenantry.cli.common import migrated, settings_options, told_plainly, without_password
 from tenantry.settings import Settings, load
 
@@ -25,7 +25,7 @@ def dev(**options: str | None) -> None:
     """Serve for development: migrates by itself, has a known key, and the lab (docs/lab.md)."""
     with told_plainly():
         settings = _reaching_this_machine(load(options))
-        _check_webhooks(settings)
+        _check_settings(settings)
         if settings.workers > 1:
             raise click.ClickException(
                 "`tenantry dev` is one process, which holds the lab: use --workers 1. `tenantry serve` takes more."
@@ -51,7 +51,7 @@ def serve(**options: str | None) -> None:
             raise click.ClickException(
                 "sqlite:// keeps nothing; only `tenantry dev` takes it. Give sqlite:///path."
             )
-        _check_webhooks(settings)
+        _check_settings(settings)
         _check_workers(settings)
         with migrated(settings):
             server.check_address(settings)
@@ -64,7 +64,8 @@ def _check_workers(settings: Settings) -> None:
         raise click.ClickException("SQLite has one writer: use --workers 1, or a postgresql:// database.")
 
 
-def _check_webhooks(settings: Settings) -> None:
+def _check_settings(settings: Settings) -> None:
+    signing_key(settings)
     target_policy(settings)
     webhook_options(settings)
 

@@ -1,0 +1,95 @@
+"""An organization's events as a file that can be checked (docs/audit_format.md)."""
+
+from collections.abc import Iterable, Iterator
+
+from tenantry.audit_logs import seals
+from tenantry.audit_logs.chain import (
+    START,
+    Seal,
+    Trail,
+    checkpoint_line,
+    event_hash,
+    event_line,
+    header_line,
+    removed_line,
+    unsealed_line,
+)
+from tenantry.audit_logs.seals import StoredSeal
+from tenantry.core.db import Transaction
+
+_AT_ONCE = 1000
+
+
+def file_lines(
+    tx: Transaction, environment_id: str, organization_id: str, chosen: Iterable[list[int]] | None = None
+) -> Iterator[bytes]:
+    """Yield the lines of an organization's file, newlines included: what is sealed, what is not, what is signed.
+
+    `chosen` are the positions of the events that a filter has found, some hundreds to a batch, in the
+    order in which they are to stand; None for all events, in the order of the chain. Only of a file
+    with all events can it be proved that none is missing.
+
+    All of it is one state of the database if the transaction is (`scans`). Sign the chain before
+    (`checkpoints.sign_now`), so that what is sealed by then is proved too. Holds a thousand events
+    in memory.
+    """
+    trail = Trail(environment_id, organization_id)
+    yield header_line(trail, tx.now, filtered=chosen is not None)
+    number = seals.select_trail_number(tx, environment_id, organization_id)
+    if number is None:
+        return
+    if chosen is None:
+        yield from _chain_lines(tx, number)
+        yield from _unsealed_lines(tx, number)
+    else:
+        for positions in chosen:
+            if positions:
+                yield from _chosen_lines(tx, number, positions)
+    last = seals.select_last_checkpoint(tx, number)
+    if last is not None:
+        yield checkpoint_line(last.statement, last.signature)
+
+
+def _chain_lines(tx: Transaction, trail: int) -> Iterator[bytes]:
+    chain = seals.select_chain(tx, trail)
+    if chain is None:
+        return
+    after = chain.first_sequence - 1
+    previous = seals.select_hashes(tx, trail, [after]).get(after, START)
+    while rows := seals.select_seals(tx, trail, after, _AT_ONCE):
+        for row in rows:
+            yield line_of(row, previous)
+            previous = row.hash
+        after = rows[-1].sequence
+
+
+def line_of(row: StoredSeal, previous: bytes) -> bytes:
+    """Return the line of a stored seal, whose predecessor's hash is `previous`."""
+    if row.wire is None:
+        # Nobody has kept the hash of an event that was deleted by hand: no hash is that of this seal then.
+        seal = Seal(row.sequence, previous, row.occurred_at, row.event_hash or START)
+        return removed_line(seal, row.hash)
+    seal = Seal(row.sequence, previous, row.occurred_at, event_hash(row.wire))
+    return event_line(row.wire, seal, row.hash)
+
+
+def _unsealed_lines(tx: Transaction, trail: int) -> Iterator[bytes]:
+    after = seals.select_sealing(tx)
+    while rows := seals.select_waiting(tx, trail, after, _AT_ONCE):
+        for _, wire in rows:
+            yield unsealed_line(wire)
+        after = rows[-1][0]
+
+
+def _chosen_lines(tx: Transaction, trail: int, positions: list[int]) -> Iterator[bytes]:
+    rows = {row.position: row for row in seals.select_chosen(tx, trail, positions)}
+    before = [row.sequence - 1 for row in rows.values() if row.sequence > 1]
+    hashes = seals.select_hashes(tx, trail, before) if before else {}
+    for position in positions:
+        row = rows.get(position)
+        if row is None or row.wire is None:
+            continue  # removed since it was found
+        if row.sequence == 0:
+            yield unsealed_line(row.wire)
+        else:
+            yield line_of(row, hashes.get(row.sequence - 1, START))
