@@ -74,7 +74,8 @@ class Request(msgspec.Struct):
     """One HTTP request, of any server.
 
     `path` is decoded, `query` is not; `body` is whole. `header` returns a header by its
-    lower-case name, or None; `gone` returns when the client has gone away.
+    lower-case name, or None, and `fields` all of them, as often as they were sent; `gone` returns when
+    the client has gone away.
     """
 
     method: str
@@ -82,6 +83,7 @@ class Request(msgspec.Struct):
     query: str
     authorization: str | None
     header: Callable[[str], str | None]
+    fields: Callable[[], list[tuple[str, str]]]
     gone: Callable[[], Awaitable[None]]
     content_type: str | None = None
     idempotency_key: str | None = None

@@ -66,6 +66,7 @@ async def serve_asgi(answer: AnswerRequest, limit: int, scope: dict[str, Any], r
         scope["query_string"].decode("latin-1"),
         header("authorization"),
         header,
+        lambda: [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]],
         gone,
         header("content-type"),
         header("idempotency-key"),
@@ -128,6 +129,7 @@ async def serve_rsgi(answer: AnswerRequest, limit: int, scope: Any, protocol: An
         scope.query_string,
         headers.get("authorization"),
         lambda name: _header(headers, name),
+        headers.items,
         protocol.client_disconnect,
     )
     if request.method not in _BODILESS:

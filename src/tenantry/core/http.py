@@ -80,6 +80,16 @@ class Api:
         """Answer the requests that wait, and end the streams: the server is about to stop."""
         self._watch.stop()
 
+    def operation(self, method: str, path: str) -> str | None:
+        """Return the name of the operation that a method and a decoded path are, None when there is none."""
+        found = self._router.match("GET" if method == "HEAD" else method, path)
+        return found[0].name if found else None
+
+    @property
+    def operations(self) -> frozenset[str]:
+        """The name of every operation."""
+        return frozenset(endpoint.name for endpoint in self._router.targets())
+
     async def answer(self, request: Request, read_body: ReadBody) -> Answer:
         """Answer one request, whatever happens, and log it. The body is read only where it is used."""
         started = time.perf_counter()

@@ -1,5 +1,6 @@
 """From a method and a path to what answers there; the cost does not grow with the number of routes."""
 
+from collections.abc import Iterator
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -45,6 +46,10 @@ class Router(Generic[T]):
                 node = node.parameter
         node.targets.setdefault(method, (target, tuple(names)))
 
+    def targets(self) -> Iterator[T]:
+        """Yield every target."""
+        return _targets(self._root)
+
     def match(self, method: str, path: str) -> tuple[T, dict[str, str]] | None:
         """Return the target for `method` and the decoded `path`, with its parameters.
 
@@ -58,6 +63,14 @@ class Router(Generic[T]):
             return None
         (target, names), values = found
         return target, dict(zip(names, values, strict=True))
+
+
+def _targets(node: _Node[T]) -> Iterator[T]:
+    for target, _ in node.targets.values():
+        yield target
+    for below in (*node.literals.values(), node.parameter, node.rest):
+        if below is not None:
+            yield from _targets(below)
 
 
 def _walk(

@@ -68,6 +68,15 @@ def _struct_problems(value: object, info: inspect.Type, path: str, *, strict: bo
                 yield _problem(name, "should not be empty")
         else:
             yield from _value_problems(value[field.encode_name], field.type, name, strict=strict)
+    if info.forbid_unknown_fields:
+        yield from _unknown_problems(value, {field.encode_name for field in info.fields}, path)
+
+
+def _unknown_problems(value: dict[str, object], known: set[str], path: str) -> Iterator[FieldError]:
+    for key in value:
+        if key not in known:
+            name = f"{path}.{key}" if path else key
+            yield FieldError(name, f"property {name} should not exist")
 
 
 def _value_problems(value: object, info: inspect.Type, path: str, *, strict: bool) -> Iterator[FieldError]:
@@ -117,7 +126,7 @@ def _scalar_sentence(value: object, info: inspect.Type, *, strict: bool) -> str 
     match info:
         case inspect.StrType():
             sentence = _text_sentence(value, info)
-        case inspect.IntType():
+        case inspect.IntType() | inspect.FloatType():
             sentence = _number_sentence(value, info, strict=strict)
         case inspect.BoolType():
             sentence = None if _is(value, bool, strict=strict) else "must be a boolean value"
@@ -157,10 +166,11 @@ def _text_sentence(value: object, info: inspect.StrType) -> str | None:
     return None
 
 
-def _number_sentence(value: object, info: inspect.IntType, *, strict: bool) -> str | None:
-    if not _is(value, int, strict=strict):
-        return "must be an integer number"
-    number = msgspec.convert(value, int, strict=strict)
+def _number_sentence(value: object, info: inspect.IntType | inspect.FloatType, *, strict: bool) -> str | None:
+    kind, noun = (int, "an integer number") if isinstance(info, inspect.IntType) else (float, "a number")
+    if not _is(value, kind, strict=strict):
+        return f"must be {noun}"
+    number = msgspec.convert(value, kind, strict=strict)
     if info.ge is not None and number < info.ge:
         return f"must not be less than {info.ge}"
     if info.le is not None and number > info.le:
