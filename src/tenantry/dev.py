@@ -25,7 +25,9 @@ from tenantry.core.throttle import Throttle
 from tenantry.environments import service as environments
 from tenantry.lab.api import RESOURCE as LAB
 from tenantry.lab.clock import TestClock
+from tenantry.lab.fault_rules import FaultRule
 from tenantry.lab.front import Front
+from tenantry.lab.hooks import rule_of
 from tenantry.lab.seeding import plant
 from tenantry.lab.seeds import FOUND_BY_ITSELF, Seed, SeedRefused, read
 from tenantry.lab.universe import Ask, Life, Node, Origin, Universe
@@ -60,15 +62,20 @@ def prepared(settings: Settings, seed: Seed | None) -> Iterator["Prepared"]:
         else:
             world = World(time, os.urandom)
             prepare(open_database(settings.database, world, settings.postgres_connections))
-        yield Prepared(settings, Path(folder), msgspec.structs.replace(origin, at=time()), time)
+        hooks = [] if seed is None else [rule_of(hook) for hook in seed.error_hooks]
+        yield Prepared(settings, Path(folder), msgspec.structs.replace(origin, at=time()), hooks, time)
 
 
 class Prepared(msgspec.Struct, frozen=True):
-    """What is to be served: settings whose database is migrated, a folder for files, the seed of forks."""
+    """What is to be served: settings whose database is migrated, a folder for files, the seed of forks.
+
+    `hooks` are the faults that every universe begins with.
+    """
 
     settings: Settings
     folder: Path
     seed: Origin
+    hooks: list[FaultRule]
     time: Clock
 
 
@@ -140,7 +147,9 @@ def compose(prepared: Prepared, base_url: str, ask: Ask | None = None) -> tuple[
     settings, time = prepared.settings, prepared.time
     nodes = Nodes(settings, time, (*RESOURCES, LAB))
 
-    def open_node(database: Database, world: World, _life: Life) -> Node:
+    def open_node(database: Database, world: World, life: Life) -> Node:
+        for hook in prepared.hooks:
+            life.faults.add_hook(hook)
         return nodes.open(database, world, ask)
 
     def open_fork(file: Path, world: World, life: Life) -> Node:

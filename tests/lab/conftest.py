@@ -48,3 +48,10 @@ def fork(dev: Server, main: httpx.Client) -> Iterator[Fork]:
 def universe(fork: Fork) -> httpx.Client:
     """An HTTP client of a universe of the test's own."""
     return fork()
+
+
+@pytest.fixture
+def dev_alone(dev: Server) -> Iterator[httpx.Client]:
+    """An HTTP client without any key."""
+    with httpx.Client(base_url=dev.base_url, timeout=20) as opened:
+        yield opened

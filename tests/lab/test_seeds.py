@@ -96,7 +96,7 @@ def test_the_emulators_file_is_read_and_what_is_not_taken_is_named_with_its_line
         "disabled",
     )
     assert [(key.name, key.value) for key in main.keys] == [("CI Key", "sk_test_ci_key")]
-    assert [(hook.method, hook.path, hook.status, hook.count or None) for hook in seed.error_hooks] == [
+    assert [(hook.method, hook.path, hook.status, hook.count) for hook in seed.error_hooks] == [
         ("POST", "/organizations", 422, None),
         ("*", "/organizations/*", 503, 3),
     ]
@@ -241,7 +241,7 @@ def test_unknown_keys_are_named_at_every_depth() -> None:
         ("errorHooks:\n  - {method: GET, path: /a, status: 999}", 2, "errorHooks[0].status must not be greater"),
         ("errorHooks:\n  - {method: FETCH, path: /a, status: 500}", 2, "errorHooks[0].method must be one of"),
         ("errorHooks:\n  - {path: /a, status: 500}", 2, "errorHooks[0].method should not be empty"),
-        ("errorHooks:\n  - {method: GET, path: /a, status: 500, count: 0}", 2, "count must not be less than 1"),
+        ("errorHooks:\n  - {method: GET, path: /a, status: 500, count: -1}", 2, "count must not be less than 0"),
         ("events:\n  - {event: some.thing, data: {}}", 2, "events[0].event must be the name of an event"),
         ("events:\n  - {event: user.created, data: 3}", 2, "events[0].data must be an object"),
         ("environments:\n  - slug: a", 2, "environments[0].name should not be empty"),

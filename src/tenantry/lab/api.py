@@ -1,97 +1,18 @@
-"""The routes of the lab.
+"""The routes of the lab: those of universes and their clocks, and all others."""
 
-What they do happens on the event loop, outside any transaction, so each is a coroutine that is given a `Visit`.
-It goes on when the client goes away: nothing is left half done.
-"""
-
-import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
-
-import msgspec
 
 from tenantry.core.clock import timestamp
-from tenantry.core.endpoints import Call, Endpoint, Later, Outside, Resource
-from tenantry.core.errors import ApiError, Forbidden
-from tenantry.core.page import Page, bounds, envelope, window
-from tenantry.lab import wire
+from tenantry.core.endpoints import Resource
+from tenantry.core.page import Page
+from tenantry.lab import fault_routes, request_routes, wire
 from tenantry.lab.errors import NotAUniverse, TooManyUniverses, TooMuchDue, UniverseNotFound
+from tenantry.lab.pages import page_of
+from tenantry.lab.routes import Act, Visit, route
 from tenantry.lab.universe import Universe
-from tenantry.lab.universes import Guest, Lab, expires_at
+from tenantry.lab.universes import Lab, expires_at
 
 _ONE = "/tenantry/lab/universes/{id}"
-
-
-class Visit(msgspec.Struct, frozen=True):
-    """A request of the lab: decoded, authenticated. `universe` is the one that it is about."""
-
-    lab: Lab
-    universe: Universe
-    path: dict[str, str]
-    query: Any
-    body: Any
-
-
-Act = Callable[[Visit], Awaitable[object]]
-
-
-def route(
-    act: Act,
-    *,
-    method: str,
-    path: str,
-    name: str,
-    summary: str,
-    status: int = 200,
-    query: type[msgspec.Struct] = wire.OfUniverse,
-    body: type[msgspec.Struct] | None = None,
-    answer: Any = None,
-    media: str = "application/json",
-    errors: tuple[type[ApiError], ...] = (),
-) -> Endpoint:
-    """Return an operation of the lab, which answers what `act` returns: JSON, or a Response or a Stream as it is.
-
-    It is about the universe of the key, or for the main key about the one that the path's `id` or else the
-    query's `universe` names.
-    """
-
-    def handler(call: Call) -> Later:
-        guest = call.caller
-        assert isinstance(guest, Guest)
-        if method != "GET" and guest.read_only:
-            raise Forbidden
-        visit = Visit(guest.lab, _meant(guest, call), call.path, call.query, call.body)
-
-        async def rest(_outside: Outside) -> object:
-            return await asyncio.shield(asyncio.ensure_future(act(visit)))
-
-        return Later(rest)
-
-    return Endpoint(
-        method=method,
-        path=path,
-        name=f"tenantry.lab.{name}",
-        summary=summary,
-        handler=handler,
-        status=status,
-        query=query,
-        body=body,
-        answer=answer,
-        media=media,
-        errors=(UniverseNotFound, *errors),
-        changes=False,
-    )
-
-
-def _meant(guest: Guest, call: Call) -> Universe:
-    """Return the universe that a request is about. Raises UniverseNotFound."""
-    identity = call.path.get("id") or getattr(call.query, "universe", None)
-    if identity is None or (identity == wire.ALL and isinstance(call.query, wire.OfUniverses)):
-        return guest.universe
-    found = guest.lab.get(identity)
-    if guest.universe not in {found, guest.lab.main}:
-        raise UniverseNotFound(identity)
-    return found
 
 
 def _shown(lab: Lab, universe: Universe) -> wire.Universe:
@@ -119,18 +40,8 @@ async def _create(visit: Visit) -> wire.Universe:
 
 async def _list(visit: Visit) -> Page[wire.Universe]:
     """Return the forks; a fork's own key sees itself alone."""
-    lab, limits = visit.lab, bounds(visit.query)
-    seen = lab.forks() if visit.universe is lab.main else [visit.universe]
-    rows = sorted(((each.id, each) for each in seen), key=lambda row: row[0], reverse=limits.descending)
-
-    def is_past(identity: str, place: str) -> bool:
-        return identity < place if limits.descending else identity > place
-
-    walked = [row for row in rows if limits.cursor is None or is_past(row[0], limits.cursor)]
-    shown = [(identity, _shown(lab, each)) for identity, each in walked[: limits.limit + 1]]
-    return envelope(
-        visit.query, window(limits, shown, lambda first: any(is_past(first, identity) for identity, _ in rows))
-    )
+    seen = visit.lab.forks() if visit.universe is visit.lab.main else [visit.universe]
+    return page_of(visit.query, [(each.id, _shown(visit.lab, each)) for each in seen])
 
 
 async def _get(visit: Visit) -> wire.Universe:
@@ -269,5 +180,7 @@ RESOURCE = Resource(
             answer=wire.LabClock,
             errors=(TooMuchDue,),
         ),
+        *fault_routes.ENDPOINTS,
+        *request_routes.ENDPOINTS,
     ),
 )

@@ -23,6 +23,9 @@ from tenantry.domains.wire import DomainRecord, OrganizationDomainCursor
 from tenantry.environments.service import slug_of
 from tenantry.events.names import known_names
 from tenantry.events.wire import Context, EventId
+from tenantry.lab import hooks
+from tenantry.lab.faults import MOST_RULES
+from tenantry.lab.hooks import Hook
 from tenantry.organizations.wire import Name, OrganizationCursor, OrganizationRecord
 from tenantry.webhooks.imports import EndpointRecord
 from tenantry.webhooks.names import subscribable_names
@@ -41,7 +44,6 @@ MADE_AT = 1_735_689_600_000
 
 _DAY = 24 * 60 * 60 * 1000
 _KEY = re.compile(r"[\x21-\x7e]{3,200}")
-_METHODS = ("*", "DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 
 Format = Literal["yaml", "json"]
 
@@ -65,16 +67,6 @@ class SeedRefused(Exception):
     def __init__(self, file: str, problems: list[Problem]) -> None:
         super().__init__("\n".join(problem.told(file) for problem in problems))
         self.problems = problems
-
-
-class ErrorHook(msgspec.Struct, frozen=True, kw_only=True):
-    """An answer that requests get instead of their own, `count` of them or all: the vendor's form of a fault."""
-
-    method: str
-    path: Annotated[str, Meta(min_length=1)]
-    status: Annotated[int, Meta(ge=100, le=599)]
-    body: Any = UNSET
-    count: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
 
 
 class SeedOrganization(OrganizationRecord, frozen=True, kw_only=True):
@@ -135,7 +127,9 @@ class _Named(_Contents, kw_only=True):
 class _File(_Contents, kw_only=True):
     """The whole file: at its top the environment of the known key."""
 
-    error_hooks: list[ErrorHook] | None = msgspec.field(default=None, name="errorHooks")
+    error_hooks: Annotated[list[Hook], Meta(max_length=MOST_RULES)] | None = msgspec.field(
+        default=None, name="errorHooks"
+    )
     environments: list[_Named] | None = None
 
 
@@ -159,7 +153,7 @@ class Seed(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     form: Format
     environments: list[EnvironmentSeed]
-    error_hooks: list[ErrorHook]
+    error_hooks: list[Hook]
 
     def located(self, problems: Iterable[FieldError]) -> list[Problem]:
         """Return problems of fields, whose paths begin at the top of the file, with their lines."""
@@ -314,9 +308,8 @@ def _wrong(raw: _File) -> Iterator[FieldError]:
         values += [(f"{path}apiKeys.{index}", key.value) for index, key in enumerate(contents.api_keys or [])]
     yield from _twice_at([(f"{place}.value", value) for place, value in values])
     for index, hook in enumerate(raw.error_hooks or []):
-        if hook.method.upper() not in _METHODS:
-            place = f"errorHooks.{index}.method"
-            yield FieldError(place, f"{place} must be one of the following values: {', '.join(_METHODS)}")
+        for error in hooks.problems(hook):
+            yield FieldError(f"errorHooks.{index}.{error.field}", f"errorHooks.{index}.{error.code}")
 
 
 def _wrong_organizations(path: str, organizations: list[SeedOrganization]) -> Iterator[FieldError]:

@@ -15,6 +15,9 @@ from tenantry.core.faces import AnswerRequest, ReadBody
 from tenantry.core.http import Api
 from tenantry.domains.examine import Asker
 from tenantry.lab.clock import Chores, TestClock
+from tenantry.lab.faults import Faults
+from tenantry.lab.observing import Observed
+from tenantry.lab.request_log import RequestLog
 
 _LEAVING_SECONDS = 5.0  # for the requests that are under way when their universe ends
 _LEAVING_POLL_SECONDS = 0.01
@@ -80,8 +83,10 @@ class Life:
     def __init__(self, clock: TestClock, open_node: "Callable[[Life], Node]") -> None:
         self.clock = clock
         self.under_way = 0
+        self.faults = Faults()
+        self.requests = RequestLog()
         self.node = open_node(self)
-        self.answer: AnswerRequest = self.node.app.answer
+        self.answer: AnswerRequest = Observed(self.node.app.answer, clock, self.faults, self.requests)
 
     async def end(self) -> None:
         """Let go of it all once the requests that are under way have their answers, or have had their time."""
@@ -132,8 +137,18 @@ class Universe:
         """Its database being served."""
         return self.life.node
 
+    @property
+    def faults(self) -> Faults:
+        """What goes wrong in it on purpose."""
+        return self.life.faults
+
+    @property
+    def requests(self) -> RequestLog:
+        """The log of its requests."""
+        return self.life.requests
+
     async def answer(self, request: Request, read_body: ReadBody) -> Answer:
-        """Answer a request in this universe."""
+        """Answer a request in this universe. Raises Broken where its connection is to end instead."""
         life = self.life
         life.under_way += 1
         try:
