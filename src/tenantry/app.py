@@ -5,7 +5,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from tenantry.audit_logs.api import RESOURCE as AUDIT_LOGS
+from tenantry.audit_logs.api import resource as audit_logs
 from tenantry.audit_logs.keys import private_from_pem
 from tenantry.core import openapi, reference
 from tenantry.core.addresses import networks
@@ -132,7 +132,7 @@ def resources(settings: Settings) -> tuple[Resource, ...]:
         transfer(rules),
         EVENTS,
         webhook_endpoints(target_policy(settings)),
-        AUDIT_LOGS,
+        audit_logs(settings.base_url, f"http://{settings.host}:{settings.port}"),
     )
 
 

@@ -15,6 +15,7 @@ from tenantry.app import (
     target_policy,
     webhook_options,
 )
+from tenantry.audit_logs.exporter import Exporter
 from tenantry.core import openapi
 from tenantry.core.clock import Clock
 from tenantry.core.db import Database, World
@@ -86,6 +87,7 @@ class Nodes:
             uses,
             Dispatcher(database, world.clock, random.random, self._webhooks, self._send),
             build_checker(settings, database, world, random.random, ask),
+            Exporter(database, settings.audit_log_export_days),
             event_retention_days=settings.event_retention_days,
             attempt_retention_days=settings.domain_attempt_retention_days,
             signing_key=self._signing_key,

@@ -26,6 +26,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = "sqlite:///tenantry.db"
     host: Annotated[str, Meta(min_length=1, description="Address to listen on.")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=1, le=65535, description="Port to listen on.")] = 4100
+    base_url: Annotated[
+        str,
+        Meta(
+            pattern=r"^(https?://[^\s/?#]+(/[^\s?#]*)?)?$",
+            description="Where clients reach the server, as https://tenantry.example.com: links to exports begin"
+            " with it. When empty, with the Host that a request was sent to.",
+        ),
+    ] = ""
     workers: Annotated[
         int,
         Meta(ge=1, le=64, description="Server processes. More than one needs PostgreSQL: SQLite has one writer."),
@@ -152,6 +160,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             " When empty, Tenantry makes one and keeps it in the database."
         ),
     ] = ""
+    audit_log_export_days: Annotated[
+        int, Meta(ge=1, le=365, description="Days for which the file of an audit log export is kept.")
+    ] = 7
     log_format: Annotated[
         LogFormat,
         Meta(description="json, console (readable), or auto: console in a terminal, json elsewhere."),

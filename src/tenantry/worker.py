@@ -7,8 +7,9 @@ from functools import partial
 
 import structlog
 
-from tenantry.audit_logs import checkpoints, sealing
+from tenantry.audit_logs import checkpoints, exports, sealing
 from tenantry.audit_logs import service as audit_logs
+from tenantry.audit_logs.exporter import Exporter
 from tenantry.core import idempotency
 from tenantry.core.db import Database, Transaction
 from tenantry.domains import checks
@@ -41,6 +42,7 @@ class Worker:
         uses: KeyUses,
         dispatcher: Dispatcher,
         checker: Checker,
+        exporter: Exporter,
         *,
         event_retention_days: int,
         attempt_retention_days: int,
@@ -50,6 +52,7 @@ class Worker:
         self._uses = uses
         self._dispatcher = dispatcher
         self._checker = checker
+        self._exporter = exporter
         self._event_retention_days = event_retention_days
         self._attempt_retention_days = attempt_retention_days
         self._signing_key = signing_key
@@ -66,7 +69,7 @@ class Worker:
         )
         for seconds, chore in chores:
             self._tasks.append(asyncio.get_running_loop().create_task(_repeat(seconds, chore)))
-        for loop in (self._dispatcher.run(), self._checker.run()):
+        for loop in (self._dispatcher.run(), self._checker.run(), self._exporter.run()):
             self._tasks.append(asyncio.get_running_loop().create_task(loop))
 
     async def stop(self) -> None:
@@ -119,6 +122,8 @@ class Worker:
             pass
         await self._seal()  # what is not sealed is not deleted
         while await self._database.write_soon(lambda tx: audit_logs.prune(tx, self._signing_key)):
+            pass
+        while await self._database.write_soon(exports.prune):
             pass
 
     async def _seal(self) -> None:

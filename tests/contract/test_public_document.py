@@ -1,5 +1,6 @@
 """Every answer is valid against the public API document, or its difference stands in the ledger."""
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -311,6 +312,34 @@ def audit_retention_answers(clients: Clients) -> Answers:
         yield "GET", template, clients.nobody.get(template.format(id=organization_id))
 
 
+def audit_export_answers(clients: Clients) -> Answers:
+    path, template, full = "/audit_logs/exports", "/audit_logs/exports/{auditLogExportId}", clients.full
+    organization_id = full.post("/organizations", json={"name": "Acme"}).json()["id"]
+    body = {
+        "organization_id": organization_id,
+        "range_start": "2026-01-01T00:00:00.000Z",
+        "range_end": "2026-02-01T00:00:00.000Z",
+    }
+    made = full.post(path, json=body)
+    yield "POST", path, made
+    yield "POST", path, full.post(path, json=body | {"actions": ["user.signed_in"], "actors": ["Ann"]})
+    yield "POST", path, full.post(path, json=body | {"range_end": "2025-01-01T00:00:00.000Z"})
+    yield "POST", path, full.post(path, json={})
+    yield "POST", path, full.post(path, json=body | {"organization_id": UNKNOWN})
+    yield "POST", path, full.post(path, content=b"{")
+    yield "POST", path, full.post(path, content=b"x", headers=TEXT)
+    yield "POST", path, full.post(path, content=LARGE)
+    yield "POST", path, clients.reader.post(path, json=body)
+    yield "POST", path, clients.nobody.post(path, json=body)
+    export = made.json()["id"]
+    deadline = time.monotonic() + 20
+    while (answer := full.get(f"{path}/{export}")).json()["state"] == "pending" and time.monotonic() < deadline:
+        yield "GET", template, answer
+    yield "GET", template, answer
+    yield "GET", template, full.get(f"{path}/audit_log_export_01EHQMYV6MBK39QC5PZXHY59C3")
+    yield "GET", template, clients.nobody.get(f"{path}/{export}")
+
+
 ANSWERS: tuple[Callable[[Clients], Answers], ...] = (
     list_answers,
     create_answers,
@@ -326,6 +355,7 @@ ANSWERS: tuple[Callable[[Clients], Answers], ...] = (
     audit_schema_answers,
     audit_event_answers,
     audit_retention_answers,
+    audit_export_answers,
 )
 
 

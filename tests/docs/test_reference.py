@@ -4,8 +4,10 @@ import html
 import os
 import re
 import subprocess
+import time
 from collections.abc import Iterator
 from html.parser import HTMLParser
+from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import pytest
@@ -76,6 +78,8 @@ def test_every_operation_is_on_it(page: str) -> None:
 
 
 def test_every_example_works_as_it_stands(page: str, server: Server, access: Access, api: httpx.Client) -> None:
+    export = made_export(api)
+    link = dict(parse_qsl(urlsplit(export["url"]).query))
     for name, command in examples(page):
         external_id = f"of-{name}"
         created = api.post("/organizations", json={"name": "Acme", "external_id": external_id}).json()
@@ -94,6 +98,9 @@ def test_every_example_works_as_it_stands(page: str, server: Server, access: Acc
             "EXTERNAL_ID": external_id,
             "DOMAIN": domain,
             "ORGANIZATION_DOMAIN_ID": organization_domain["id"],
+            "EXPORT_ID": export["id"],
+            "EXPIRES": link["expires"],
+            "SIGNATURE": link["signature"],
             "KEY": "tier",
             "ACTION": "user.signed_in",
             "OCCURRED_AT": created["created_at"],
@@ -110,6 +117,20 @@ def test_every_example_works_as_it_stands(page: str, server: Server, access: Acc
         )
         endless = name in ENDLESS and done.returncode == CURL_TIMED_OUT
         assert endless or done.returncode == 0, (command, done.stdout, done.stderr)
+
+
+def made_export(api: httpx.Client) -> dict[str, str]:
+    """Return an export that is ready."""
+    organization_id = api.post("/organizations", json={"name": "Acme"}).json()["id"]
+    range_ = {"range_start": "2026-01-01T00:00:00Z", "range_end": "2026-01-02T00:00:00Z"}
+    export: dict[str, str] = api.post(
+        "/audit_logs/exports", json={"organization_id": organization_id} | range_
+    ).json()
+    deadline = time.monotonic() + _SECONDS
+    while export["state"] == "pending" and time.monotonic() < deadline:
+        time.sleep(0.05)
+        export = api.get(f"/audit_logs/exports/{export['id']}").json()
+    return export
 
 
 def test_a_get_names_no_method(page: str) -> None:

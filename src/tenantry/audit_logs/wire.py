@@ -9,12 +9,16 @@ from msgspec import UNSET, Meta, UnsetType
 
 from tenantry.audit_logs.filters import is_place
 from tenantry.audit_logs.policy import ALLOWED_DAYS, PERIODS
+from tenantry.audit_logs.sheet import ExportFormat
 from tenantry.core.page import AFTER, BEFORE, Cursor, ListMetadata, PageQuery
 from tenantry.core.parsing import ParsedText
 
 EVENT_PREFIX = "audit_log_event"
 ACTION_PREFIX = "ala"
 SCHEMA_PREFIX = "als"
+
+EXPORT_PREFIX = "audit_log_export"
+ExportState = Literal["pending", "ready", "error", "expired"]
 
 _MOST_TARGETS = 100
 _MOST_FILTERED = 100
@@ -316,3 +320,45 @@ class AuditLogKeyList(msgspec.Struct, frozen=True, tag_field="object", tag="list
     """All keys that audit logs were signed with, oldest first."""
 
     data: list[AuditLogKey]
+
+
+Several = Annotated[list[Sought], Meta(max_length=_MOST_FILTERED)]
+
+
+class CreateAuditLogExport(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of an export's create. Events match all that is given, of a list any; the range has both its ends.
+
+    `format`, `actor_types`, `target_ids` and `search` are extensions.
+    """
+
+    organization_id: str
+    range_start: Annotated[OccurredAt, Meta(description="Occurred at this time or later, ISO 8601.")]
+    range_end: Annotated[OccurredAt, Meta(description="Occurred at this time or before, ISO 8601.")]
+    actions: Several | None = None
+    actors: Annotated[Several, Meta(description="Deprecated: `actor_names`.")] | None = None
+    actor_names: Several | None = None
+    actor_ids: Several | None = None
+    actor_types: Several | None = None
+    targets: Annotated[Several, Meta(description="Types of targets.")] | None = None
+    target_ids: Several | None = None
+    search: Annotated[str, Meta(max_length=_LONGEST_SEARCH)] | None = None
+    format: ExportFormat = "csv"
+
+
+class AuditLogExport(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="object", tag="audit_log_export"
+):
+    """A file of events, which is made after it was asked for. `url` is there when it is ready, for ten minutes."""
+
+    id: str
+    state: ExportState
+    url: str | None = None
+    created_at: str
+    updated_at: str
+
+
+class DownloadAuditLogExport(msgspec.Struct, frozen=True, kw_only=True):
+    """The query of a link."""
+
+    expires: Annotated[int, Meta(ge=0, le=2**53, description="Until when it opens, in milliseconds.")]
+    signature: Annotated[str, Meta(max_length=100)]

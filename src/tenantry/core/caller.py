@@ -21,3 +21,7 @@ class Caller(msgspec.Struct, frozen=True, gc=False):
     key_id: str
     key_name: str
     read_only: bool
+
+
+NOBODY = Caller("", "", "exclusive", "", "", read_only=True)
+"""Who calls without a key, where none is asked for: no environment is theirs."""

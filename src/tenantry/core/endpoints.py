@@ -8,7 +8,7 @@ import msgspec
 
 from tenantry.core.caller import Caller
 from tenantry.core.db import Transaction
-from tenantry.core.errors import ApiError
+from tenantry.core.errors import ApiError, ValidationFailed
 from tenantry.core.watch import Watch
 
 
@@ -16,7 +16,8 @@ class Call(msgspec.Struct, frozen=True, gc=False):
     """One request as its handler sees it: decoded, authenticated, in a transaction.
 
     `path` holds the path's parameters; `query` and `body` are the structs that the
-    endpoint declares, None where it declares none.
+    endpoint declares, None where it declares none. `header` returns a header by its
+    lower-case name, or None.
     """
 
     tx: Transaction
@@ -24,6 +25,7 @@ class Call(msgspec.Struct, frozen=True, gc=False):
     path: dict[str, str]
     query: Any
     body: Any
+    header: Callable[[str], str | None]
 
 
 def _never(_query: Any) -> bool:
@@ -45,7 +47,8 @@ class Endpoint:
     that it sets, before the query itself. `media` is the answer's content type when it
     is not JSON; `answer` is then the type of one item in it. `scans` tells from the query whether many rows
     may have to be looked at. `changes` is false where a method that is not GET has no
-    effect.
+    effect. `wrong` is what a wrong field is answered with. `keyless` is true where no key
+    is asked for: the caller is then NOBODY.
     """
 
     method: str
@@ -63,6 +66,8 @@ class Endpoint:
     headers: Mapping[str, str] = field(default_factory=dict)
     scans: Callable[[Any], bool] = _never
     changes: bool = True
+    wrong: type[ValidationFailed] = ValidationFailed
+    keyless: bool = False
 
     @property
     def writes(self) -> bool:

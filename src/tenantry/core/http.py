@@ -14,11 +14,11 @@ import msgspec
 import structlog
 
 from tenantry.core import idempotency
-from tenantry.core.caller import Caller
+from tenantry.core.caller import NOBODY, Caller
 from tenantry.core.db import Database, Transaction, Work
 from tenantry.core.decode import decode_body, decode_query
 from tenantry.core.endpoints import Answer, Call, Download, Endpoint, Later, Outside, Request, Response, Stream
-from tenantry.core.errors import ApiError, Forbidden, InternalError, RouteNotFound
+from tenantry.core.errors import ApiError, Forbidden, InternalError, RouteNotFound, ValidationFailed
 from tenantry.core.faces import ClientGone, ReadBody, serve_asgi, serve_rsgi, unless_gone
 from tenantry.core.routing import Router
 from tenantry.core.throttle import Throttle
@@ -147,7 +147,7 @@ class Api:
 
         async def read(work: Callable[[Transaction, Caller], Any], *, scans: bool = False) -> Any:
             return await self._database.read_soon(
-                lambda tx: work(tx, self._authenticate(tx, request.authorization)), scans=scans
+                lambda tx: work(tx, self._caller(tx, endpoint, request)), scans=scans
             )
 
         async def rest() -> Any:
@@ -168,8 +168,14 @@ class Api:
                 return query, None
             request.body = await read_body()
             return query, decode_body(endpoint, request)
+        except ValidationFailed as error:
+            return endpoint.wrong(error.errors)
         except ApiError as error:
             return error
+
+    def _caller(self, tx: Transaction, endpoint: Endpoint, request: Request) -> Caller:
+        """Return who calls. Raises Unauthorized."""
+        return NOBODY if endpoint.keyless else self._authenticate(tx, request.authorization)
 
     def _work(
         self,
@@ -180,7 +186,7 @@ class Api:
         exchange: _Exchange,
     ) -> Work[Answer | Later]:
         def work(tx: Transaction) -> Answer | Later:
-            caller = exchange.caller = self._authenticate(tx, request.authorization)
+            caller = exchange.caller = self._caller(tx, endpoint, request)
             if endpoint.writes and caller.read_only:
                 raise Forbidden
             made = exchange.attempt = _attempt(endpoint, request, caller)
@@ -189,7 +195,7 @@ class Api:
                 return _replayed(recorded)
             if isinstance(decoded, ApiError):
                 raise decoded
-            value = endpoint.handler(Call(tx, caller, path, *decoded))
+            value = endpoint.handler(Call(tx, caller, path, *decoded, request.header))
             if isinstance(value, Later | Download):
                 return value
             response = Response(endpoint.status, b"" if value is None else self._encode(value))

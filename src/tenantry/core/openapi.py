@@ -18,12 +18,11 @@ from tenantry.core.errors import (
     RateLimitExceeded,
     Unauthorized,
     UnsupportedMediaType,
-    ValidationFailed,
 )
 from tenantry.core.parsing import describe_custom
 
 _EVERYWHERE = (Unauthorized, RateLimitExceeded, InternalError, DatabaseUnavailable)
-_WITH_BODY = (MalformedBody, BodyTooLarge, UnsupportedMediaType, ValidationFailed)
+_WITH_BODY = (MalformedBody, BodyTooLarge, UnsupportedMediaType)
 _REFERENCES = "#/components/schemas/{name}"
 
 Json = dict[str, Any]
@@ -89,6 +88,8 @@ def _operation(resource: Resource, endpoint: Endpoint) -> Json:
         "parameters": [*_path_parameters(endpoint), *_query_parameters(endpoint), *_header_parameters(endpoint)],
         "responses": _responses(endpoint),
     }
+    if endpoint.keyless:
+        operation["security"] = []
     if endpoint.method == "POST" and endpoint.writes:
         operation["parameters"].append(
             {
@@ -178,12 +179,14 @@ def _responses(endpoint: Endpoint) -> Json:
 
 def _errors(endpoint: Endpoint) -> set[type[ApiError]]:
     errors = {*endpoint.errors, *_EVERYWHERE}
+    if endpoint.keyless:
+        errors.discard(Unauthorized)
     if endpoint.writes:
         errors.add(Forbidden)
     if endpoint.body is not None:
         errors |= set(_WITH_BODY)
-    if endpoint.query is not None:
-        errors.add(ValidationFailed)
+    if endpoint.query is not None or endpoint.body is not None:
+        errors.add(endpoint.wrong)
     if endpoint.method == "POST" and endpoint.writes:
         errors |= {idempotency.IdempotencyKeyReused, idempotency.InvalidIdempotencyKey}
     return errors

@@ -16,6 +16,10 @@ _EXAMPLES = {
     "organization_id": "$ORGANIZATION_ID",
     "action": "$ACTION",
     "occurred_at": "$OCCURRED_AT",
+    "range_start": "2026-01-01T00:00:00.000Z",
+    "range_end": "2026-12-31T23:59:59.999Z",
+    "expires": "$EXPIRES",
+    "signature": "$SIGNATURE",
 }
 _EXAMPLE_MAP = {"plan": "gold"}
 _LIMITS = {
@@ -94,17 +98,23 @@ def _operations(document: Json, tag: str, everywhere: Json) -> Iterator[Json]:
             "path": path,
             "parameters": [_field(schemas, **_parameter(parameter)) for parameter in operation["parameters"]],
             "body": body,
-            "curl": curl(method, path + _query(operation), body and _example(schemas, schemas[body["name"]])),
+            "curl": curl(
+                method,
+                path + _query(operation),
+                body and _example(schemas, schemas[body["name"]]),
+                keyless=operation.get("security") == [],
+            ),
             "successes": [_success(status, answer) for status, answer in own.items() if status < "300"],
             "failures": _failures({status: answer for status, answer in own.items() if status >= "300"}),
         }
 
 
-def curl(method: str, path: str, body: object | None) -> str:
+def curl(method: str, path: str, body: object | None, *, keyless: bool = False) -> str:
     """Return the command for an operation, as one would type it."""
     implied = "GET" if body is None else "POST"
     lines = ["curl " + ("" if method == implied else f"-X {method} ") + f'"$BASE_URL{_with_variables(path)}"']
-    lines.append('-H "Authorization: Bearer $API_KEY"')
+    if not keyless:
+        lines.append('-H "Authorization: Bearer $API_KEY"')
     if body is not None:
         lines.append('-H "Content-Type: application/json"')
         # A variable is for the shell to fill in: it stands outside the single quotes.
