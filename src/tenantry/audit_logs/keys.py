@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib
+import re
 from typing import Any
 
 import msgspec
@@ -11,6 +12,7 @@ from tenantry.audit_logs.seals import KeyRow
 from tenantry.audit_logs.wire import AuditLogKey, AuditLogKeyList
 from tenantry.core.db import Transaction
 
+_PUBLIC_PEM = re.compile(rb"-----BEGIN PUBLIC KEY-----.*?-----END PUBLIC KEY-----", re.DOTALL)
 _ID_LENGTH = 16
 _SECRET_LENGTH = 64
 
@@ -72,3 +74,17 @@ def pem_of(public: bytes) -> str:
     """Return a public key as PEM."""
     pem: str = crypto().pem_of(public)
     return pem
+
+
+def all_public_from_pem(text: bytes) -> list[bytes]:
+    """Return the raw public keys of all PEMs in a text, at least one. Raises ValueError: «must be …»."""
+    found: list[bytes] = [crypto().public_from_pem(pem) for pem in _PUBLIC_PEM.findall(text)]
+    if not found:
+        raise ValueError("must be a PEM with a public key")
+    return found
+
+
+def is_signed(public: bytes, data: bytes, signature: bytes) -> bool:
+    """Return whether `signature` is the one of `data` by the key whose public half is `public`."""
+    right: bool = crypto().is_signed(public, data, signature)
+    return right

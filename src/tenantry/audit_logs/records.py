@@ -40,7 +40,7 @@ def file_lines(
         return
     if chosen is None:
         yield from _chain_lines(tx, number)
-        yield from _unsealed_lines(tx, number)
+        yield from unsealed_lines(tx, number)
     else:
         for positions in chosen:
             if positions:
@@ -73,7 +73,8 @@ def line_of(row: StoredSeal, previous: bytes) -> bytes:
     return event_line(row.wire, seal, row.hash)
 
 
-def _unsealed_lines(tx: Transaction, trail: int) -> Iterator[bytes]:
+def unsealed_lines(tx: Transaction, trail: int) -> Iterator[bytes]:
+    """Yield the lines of a trail's events that are not sealed yet."""
     after = seals.select_sealing(tx)
     while rows := seals.select_waiting(tx, trail, after, _AT_ONCE):
         for _, wire in rows:

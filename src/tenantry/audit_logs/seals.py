@@ -1,6 +1,6 @@
 """Rows of the chains: seals, where each chain begins and ends, and up to where events are sealed."""
 
-from typing import LiteralString
+from typing import LiteralString, NamedTuple
 
 import msgspec
 
@@ -16,6 +16,10 @@ _SETTLED: dict[str, LiteralString] = {
 _PAST: dict[str, LiteralString] = {
     "sqlite": " WHERE position > :position AND :transaction_id = 0",
     "postgres": " WHERE (transaction_id, position) > (:transaction_id, :position)",
+}
+_UP_TO: dict[str, LiteralString] = {
+    "sqlite": " AND e.position <= :position AND :transaction_id = 0",
+    "postgres": " AND (e.transaction_id, e.position) <= (:transaction_id, :position)",
 }
 _IN_ORDER: dict[str, LiteralString] = {
     "sqlite": " ORDER BY position LIMIT :most",
@@ -377,3 +381,92 @@ def select_waiting(tx: Transaction, trail: int, after: Place, most: int) -> list
         most=most,
     )
     return [(Place(row[0], row[1]), row[2]) for row in rows]
+
+
+class TrailNumber(msgspec.Struct, frozen=True):
+    """A trail: its number, whose it is, and how many seals it has."""
+
+    number: int
+    environment_id: str
+    organization_id: str
+    length: int
+
+
+def select_trail_numbers(
+    tx: Transaction, environment_id: str | None, organization_id: str | None
+) -> list[TrailNumber]:
+    """Return the trails of an environment and an organization; of all where None is given."""
+    sql: LiteralString = (
+        "SELECT t.number, t.environment_id, t.organization_id, COALESCE(c.sequence - c.first_sequence + 1, 0)"
+        " FROM audit_log_trails t LEFT JOIN audit_log_chains c ON c.trail = t.number WHERE 1 = 1"
+    )
+    given: dict[str, object] = {}
+    if environment_id is not None:
+        sql += " AND t.environment_id = :environment_id"
+        given["environment_id"] = environment_id
+    if organization_id is not None:
+        sql += " AND t.organization_id = :organization_id"
+        given["organization_id"] = organization_id
+    return [TrailNumber(*row) for row in tx.all(sql + " ORDER BY t.number", **given)]
+
+
+class EventColumns(NamedTuple):
+    """What stands beside an event's JSON, and is found by."""
+
+    id: str
+    occurred_at: str
+    created_at: str
+    action: str
+    version: int
+    actor_type: str
+    actor_id: str
+
+
+def select_whole(
+    tx: Transaction, trail: int, after: int, most: int
+) -> list[tuple[StoredSeal, EventColumns | None]]:
+    """Return seals as `select_seals` does, each with what stands beside its event, if that is there."""
+    rows = tx.all(
+        "SELECT s.position, s.sequence, s.occurred_at, s.hash, s.event_hash, e.wire,"
+        " e.id, e.occurred_at, e.created_at, e.action, e.version, e.actor_type, e.actor_id"
+        " FROM audit_log_seals s LEFT JOIN audit_log_events e"
+        " ON e.position = s.position AND e.occurred_at = s.occurred_at AND e.trail = s.trail"
+        " WHERE s.trail = :trail AND s.sequence > :after ORDER BY s.sequence LIMIT :most",
+        trail=trail,
+        after=after,
+        most=most,
+    )
+    return [(StoredSeal(*row[:6]), None if row[5] is None else EventColumns(*row[6:])) for row in rows]
+
+
+def select_stray(tx: Transaction, trail: int, sealed: Place) -> str | None:
+    """Return the id of an event of a trail that has no seal although events are sealed past it."""
+    sql: LiteralString = (
+        "SELECT e.id FROM audit_log_events e WHERE e.trail = :trail"
+        " AND NOT EXISTS (SELECT 1 FROM audit_log_seals s WHERE s.position = e.position)"
+    )
+    rows = tx.one(
+        sql + _UP_TO[tx.engine] + " LIMIT 1",
+        trail=trail,
+        transaction_id=sealed.transaction_id,
+        position=sealed.position,
+    )
+    return rows[0] if rows else None
+
+
+def count_targets(tx: Transaction, trail: int) -> int:
+    """Return how many targets a trail's events are found by."""
+    row = tx.one("SELECT COUNT(*) FROM audit_log_targets WHERE trail = :trail", trail=trail)
+    assert row is not None
+    count: int = row[0]
+    return count
+
+
+def select_time(tx: Transaction, trail: int, position: int) -> str | None:
+    """Return when the event at a position occurred, as it is stored."""
+    row = tx.one(
+        "SELECT occurred_at FROM audit_log_events WHERE position = :position AND trail = :trail",
+        position=position,
+        trail=trail,
+    )
+    return row[0] if row else None

@@ -3,6 +3,7 @@
 import click
 
 from tenantry import __version__
+from tenantry.cli.audit import audit
 from tenantry.cli.database import migrate
 from tenantry.cli.domains import domains
 from tenantry.cli.environments import environments
@@ -22,7 +23,7 @@ def main() -> None:
 
 
 for command in (
-    *(dev, serve, migrate, environments, keys, domains, metadata, webhooks),
+    *(dev, serve, migrate, environments, keys, domains, metadata, audit, webhooks),
     *(import_, export, diff, seed, settings),
 ):
     main.add_command(command)
