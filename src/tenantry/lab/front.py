@@ -48,4 +48,4 @@ class Front:
         try:
             await serve_rsgi(self.answer, self._max_body_bytes, scope, protocol)
         except Broken as broken:
-            await break_off(broken, scope, protocol)
+            await break_off(broken, scope)
