@@ -62,7 +62,7 @@ class Worker:
         """Begin, on the running event loop."""
         chores = (
             (_USES_SECONDS, self._record_uses),
-            (_PRUNE_SECONDS, self.prune),
+            (_PRUNE_SECONDS, self._prune),
             (_METADATA_SECONDS, self._index_metadata),
             (_SEAL_SECONDS, self._seal),
             (_SIGN_SECONDS, self._sign),
@@ -105,13 +105,18 @@ class Worker:
         """Return when the next delivery or check is due, in milliseconds; None when nothing is owed."""
         return await self._database.read_soon(_next_due)
 
+    async def catch_up(self) -> None:
+        """Do what else is done now and then: seal, index, and delete what is past its time."""
+        await self._seal()
+        await self._index_metadata()
+        await self._prune()
+
     async def _record_uses(self) -> None:
         uses = self._uses.take()
         if uses:
             await self._database.write_soon(lambda tx: environments.record_uses(tx, uses))
 
-    async def prune(self) -> None:
-        """Delete all that is past its time."""
+    async def _prune(self) -> None:
         while await self._database.write_soon(idempotency.prune):
             pass
         while await self._database.write_soon(lambda tx: events.prune(tx, self._event_retention_days)):

@@ -62,8 +62,8 @@ class Chores(Protocol):
     async def next_due(self) -> int | None:
         """Return when something is due next, in milliseconds."""
 
-    async def prune(self) -> None:
-        """Delete what is past its time."""
+    async def catch_up(self) -> None:
+        """Do what else is done now and then, as to delete what is past its time."""
 
 
 class TooMuchFallsDue(Exception):
@@ -95,7 +95,7 @@ async def pass_time(clock: TestClock, target: int, chores: Chores, is_late: Call
         await _arrive(clock, min(stop, target), chores)
         stops += 1
     await _arrive(clock, target, chores)
-    await chores.prune()
+    await chores.catch_up()
 
 
 async def _arrive(clock: TestClock, to: int, chores: Chores) -> None:
