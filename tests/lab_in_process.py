@@ -1,14 +1,16 @@
 """The lab in the test's own process and event loop, with a DNS of the test's own."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 import httpx
+import msgspec
 
-from tenantry import dev
-from tenantry.dev import prepared
+from tenantry.core.clock import Clock
+from tenantry.dev import IN_MEMORY, compose, prepared
 from tenantry.domains.examine import Authority
 from tenantry.domains.questions import Answer, Question
+from tenantry.lab.front import Front
 from tenantry.lab.universes import Lab
 from tenantry.settings import Settings
 
@@ -40,18 +42,21 @@ class Dns:
 
 @asynccontextmanager
 async def running(
-    settings: Settings | None = None, dns: Dns | None = None
+    settings: Settings | None = None, dns: Dns | None = None, time: Clock | None = None
 ) -> AsyncIterator[tuple[Lab, httpx.AsyncClient]]:
-    """Yield a lab, and an HTTP client of its main environment."""
-    with prepared(settings or Settings(database=dev.IN_MEMORY)) as ready:
-        lab, front = dev.compose(ready, BASE_URL, (dns or Dns()).connect)
+    """Yield a lab, and an HTTP client of its main environment. `time` stands for the machine's clock."""
+    with prepared(settings or Settings(database=IN_MEMORY)) as ready:
+        timed = ready if time is None else msgspec.structs.replace(ready, time=time)
+        lab, front = compose(timed, BASE_URL, (dns or Dns()).connect)
         lab.start()
         try:
-            async with client(httpx.ASGITransport(app=front), KEY) as main:
+            async with client(front, KEY) as main:
                 yield lab, main
         finally:
             await lab.stop()
 
 
-def client(transport: httpx.AsyncBaseTransport, key: str) -> httpx.AsyncClient:
+def client(front: Front, key: str) -> httpx.AsyncClient:
+    """Return an HTTP client of `front` that sends `key`."""
+    transport = httpx.ASGITransport(app=front)  # type: ignore[arg-type]
     return httpx.AsyncClient(transport=transport, base_url=BASE_URL, headers={"authorization": f"Bearer {key}"})

@@ -22,7 +22,9 @@ from tenantry.core.endpoints import Endpoint
 from tenantry.core.http import Api
 from tenantry.core.routing import Router
 from tenantry.core.throttle import Throttle
+from tenantry.domains import checks
 from tenantry.environments import service as environments
+from tenantry.events import service as events
 from tenantry.lab.api import RESOURCE as LAB
 from tenantry.lab.clock import TestClock
 from tenantry.lab.fault_rules import FaultRule
@@ -53,39 +55,43 @@ def prepared(settings: Settings, seed: Seed | None) -> Iterator["Prepared"]:
     time = system_clock()
     parent = _MEMORY_FOLDER if _MEMORY_FOLDER.is_dir() else None
     with tempfile.TemporaryDirectory(prefix="tenantry-", dir=parent) as folder:
-        origin = Origin(SEED, Path(folder) / "seed.db", time())
-        prepare(SqliteDatabase(origin.file, World(time, os.urandom), durable=False))
+        file = Path(folder) / "seed.db"
+        origin = Origin(SEED, file, prepare(SqliteDatabase(file, World(time, os.urandom), durable=False)))
         if settings.database == IN_MEMORY:
             file = Path(folder) / "dev.db"
             shutil.copyfile(origin.file, file)
             settings = msgspec.structs.replace(settings, database=f"sqlite:///{file}")
+            at = origin.at
         else:
-            world = World(time, os.urandom)
-            prepare(open_database(settings.database, world, settings.postgres_connections))
+            database = open_database(settings.database, World(time, os.urandom), settings.postgres_connections)
+            at = prepare(database)
         hooks = [] if seed is None else [rule_of(hook) for hook in seed.error_hooks]
-        yield Prepared(settings, Path(folder), msgspec.structs.replace(origin, at=time()), hooks, time)
+        yield Prepared(settings, Path(folder), origin, at, hooks, time)
 
 
 class Prepared(msgspec.Struct, frozen=True):
     """What is to be served: settings whose database is migrated, a folder for files, the seed of forks.
 
-    `hooks` are the faults that every universe begins with.
+    `at` is the last moment that the database knows of, in milliseconds; `hooks` are the faults that every
+    universe begins with.
     """
 
     settings: Settings
     folder: Path
     seed: Origin
+    at: int
     hooks: list[FaultRule]
     time: Clock
 
 
-def _prepare(database: Database, settings: Settings, seed: Seed | None) -> None:
-    """Migrate, make sure that the known key opens an environment, and make what is missing of the seed."""
+def _prepare(database: Database, settings: Settings, seed: Seed | None) -> int:
+    """Migrate, see to the known key, and make what is missing of the seed; return the last moment that is known."""
     try:
         migrate.apply(database)
         database.write(lambda tx: _ensure_key(tx, settings.api_key))
         if seed is not None:
             _plant(database, settings, seed)
+        return database.read(_last_moment)
     except SeedRefused as error:
         raise InvalidSettings(str(error)) from error
     finally:
@@ -96,6 +102,10 @@ def _ensure_key(tx: Transaction, secret: str) -> None:
     known = {row.name: row for row in environments.list_environments(tx)}
     environment = known.get(_ENVIRONMENT) or environments.create_environment(tx, _ENVIRONMENT, slug=_SLUG)
     environments.ensure_key(tx, environment, "development", secret)
+
+
+def _last_moment(tx: Transaction) -> int:
+    return max(tx.milliseconds, events.newest_at(tx), checks.newest_at(tx))
 
 
 def _plant(database: Database, settings: Settings, seed: Seed) -> None:
@@ -155,7 +165,8 @@ def compose(prepared: Prepared, base_url: str, ask: Ask | None = None) -> tuple[
     def open_fork(file: Path, world: World, life: Life) -> Node:
         return open_node(SqliteDatabase(file, world, durable=False), world, life)
 
-    clock = TestClock(time)
+    # What the clock was put forward to before a restart is in the data: time goes on from there.
+    clock = TestClock(time, max(time(), prepared.at))
     world = World(clock, os.urandom)
     life = Life(clock, partial(open_node, _main_database(prepared, world), world))
     main = Universe(MAIN, life, created_at=time())

@@ -85,7 +85,8 @@ class Nodes:
         worker = Worker(
             database,
             uses,
-            Dispatcher(database, world.clock, random.random, self._webhooks, self._send),
+            # Receivers hold the time in a signature against their own clock, whatever that of the data shows.
+            Dispatcher(database, self._time, random.random, self._webhooks, self._send),
             build_checker(settings, database, world, random.random, ask),
             Exporter(database, settings.audit_log_export_days),
             event_retention_days=settings.event_retention_days,

@@ -1,10 +1,18 @@
 """Universes: forks of the seed that never see each other."""
 
+import asyncio
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
+
+from lab_in_process import running
+from support import Server, client, grant, open_migrated
+from tenantry.dev import IN_MEMORY
+from tenantry.settings import Settings
 
 UNIVERSES = "/tenantry/lab/universes"
 Fork = Callable[..., httpx.Client]
@@ -86,3 +94,116 @@ def test_the_main_environment_is_neither_dropped_nor_reset(main: httpx.Client) -
     for request in (("DELETE", f"{UNIVERSES}/main"), ("POST", f"{UNIVERSES}/main/reset")):
         refused = main.request(*request)
         assert (refused.status_code, refused.json()["code"]) == (409, "main_environment")
+
+
+async def test_an_idle_universe_is_dropped_and_a_busy_one_is_not() -> None:
+    async with running() as (lab, main):
+        idle = (await main.post(UNIVERSES, json={"idle_seconds": 1})).json()
+        busy = (await main.post(UNIVERSES, json={"idle_seconds": 1})).json()
+        deadline = asyncio.get_running_loop().time() + 20
+        while len(lab.forks()) == 2:
+            assert asyncio.get_running_loop().time() < deadline
+            own = {"authorization": f"Bearer {busy['api_key']}"}
+            assert (await main.get("/organizations", headers=own)).status_code == 200
+            await asyncio.sleep(0.05)
+        assert [each.id for each in lab.forks()] == [busy["id"]]
+        refused = await main.get("/organizations", headers={"authorization": f"Bearer {idle['api_key']}"})
+        assert refused.status_code == 401
+        assert "idle for too long" in refused.json()["message"]
+
+
+async def test_there_are_no_more_at_once_than_allowed_and_a_drop_makes_room() -> None:
+    async with running(Settings(database=IN_MEMORY, universes=2)) as (_, main):
+        made = [(await main.post(UNIVERSES)).json() for _ in range(2)]
+        refused = await main.post(UNIVERSES)
+        assert (refused.status_code, refused.json()["code"]) == (409, "too_many_universes")
+        await main.delete(f"{UNIVERSES}/{made[0]['id']}")
+        assert (await main.post(UNIVERSES)).status_code == 201
+
+
+async def test_what_a_dropped_universe_had_in_memory_is_gone() -> None:
+    async with running() as (lab, main):
+        files = {"seed.db", "dev.db", "dev.db-shm", "dev.db-wal"}
+        made = (await main.post(UNIVERSES, json={"from": "main"})).json()
+        own = {"authorization": f"Bearer {made['api_key']}"}
+        await main.post("/organizations", json={"name": "Acme"}, headers=own)
+        await main.post(f"{UNIVERSES}/{made['id']}/reset")
+        await main.delete(f"{UNIVERSES}/{made['id']}")
+        await lab.left()
+        assert {file.name for file in lab.folder.iterdir()} == files
+
+
+def test_every_key_of_the_data_opens_a_universe_and_a_read_only_one_changes_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "kept.db"
+    database = open_migrated(f"sqlite:///{file}")
+    reader = grant(database, read_only=True)
+    database.close()
+    server = Server(f"sqlite:///{file}", tmp_path, command="dev")
+    with client(server.base_url, "sk_test_default") as main:
+        made = main.post(UNIVERSES, json={"from": "main"}).json()
+    with client(server.base_url, f"{reader.key}.{made['id']}") as api:
+        assert api.get("/organizations").status_code == 200
+        assert api.post("/organizations", json={"name": "Acme"}).status_code == 403
+        assert api.post(f"{UNIVERSES}/{made['id']}/reset").status_code == 403
+        assert api.get("/tenantry/lab/clock").json()["universe"] == made["id"]
+    with client(server.base_url, f"sk_nobody.{made['id']}") as stranger:
+        assert stranger.get("/organizations").status_code == 401
+        assert stranger.get("/tenantry/lab/clock").status_code == 401
+    assert server.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"name": ""}, "name"),
+        ({"name": 5}, "name"),
+        ({"idle_seconds": 0}, "idle_seconds"),
+        ({"idle_seconds": "soon"}, "idle_seconds"),
+        ({"clock": "now"}, "clock"),
+        ({"frozen": "yes"}, "frozen"),
+        ({"from": 1}, "from"),
+    ],
+)
+def test_a_wrong_body_is_refused_by_field(main: httpx.Client, body: dict[str, Any], field: str) -> None:
+    refused = main.post(UNIVERSES, json=body)
+    assert refused.status_code == 422
+    assert [error["field"] for error in refused.json()["errors"]] == [field]
+
+
+def test_what_names_no_universe_is_not_found(main: httpx.Client) -> None:
+    for answer in (
+        main.post(UNIVERSES, json={"from": "universe_01ARZ3NDEKTSV4RRFFQ69G5FAV"}),
+        main.post(UNIVERSES, json={"from": "nothing"}),
+        main.get(f"{UNIVERSES}/nothing"),
+        main.delete(f"{UNIVERSES}/universe_01ARZ3NDEKTSV4RRFFQ69G5FAV"),
+        main.post(f"{UNIVERSES}/all/reset"),
+        main.get("/tenantry/lab/clock?universe=nothing"),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (404, "entity_not_found"), answer.text
+
+
+def test_the_lab_is_closed_without_a_key(dev: Server) -> None:
+    for method, path in (("GET", UNIVERSES), ("POST", UNIVERSES), ("POST", "/tenantry/lab/clock/freeze")):
+        assert httpx.request(method, dev.base_url + path).status_code == 401
+
+
+def test_the_list_has_pages_in_either_order(main: httpx.Client, fork: Fork) -> None:
+    made = [id_of(fork()) for _ in range(5)]
+    for order, wanted in (("desc", made[::-1]), ("asc", made)):
+        seen: list[str] = []
+        after: str | None = None
+        while True:
+            query = {"order": order, "limit": "2"} | ({"after": after} if after else {})
+            page = main.get(UNIVERSES, params=query).json()
+            seen += [each["id"] for each in page["data"]]
+            after = page["list_metadata"]["after"]
+            if after is None:
+                break
+        assert [each for each in seen if each in made] == wanted
+
+
+def test_the_pages_without_a_key_are_the_same_under_dev(dev: Server) -> None:
+    assert httpx.get(f"{dev.base_url}/health").json() == {"status": "ok"}
+    assert "tenantry.lab.universes.create" in httpx.get(f"{dev.base_url}/docs").text
+    paths = httpx.get(f"{dev.base_url}/openapi.json").json()["paths"]
+    assert "/tenantry/lab/clock/advance" in paths

@@ -67,6 +67,11 @@ def next_due(tx: Transaction) -> int | None:
     return store.select_next_due(tx)
 
 
+def newest_at(tx: Transaction) -> int:
+    """Return when a domain was checked last, in milliseconds; 0 when none was."""
+    return milliseconds_of(store.select_newest_attempt_time(tx) or timestamp(0))
+
+
 def claim(tx: Transaction, most: int, lease_milliseconds: int) -> list[Check]:
     """Take up to `most` checks that are due for the length of the lease, the longest due first."""
     rows = store.claim(tx, most, tx.milliseconds + lease_milliseconds)

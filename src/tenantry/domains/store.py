@@ -256,6 +256,12 @@ class Place(msgspec.Struct, frozen=True):
 _LOCK: dict[str, LiteralString] = {"sqlite": "", "postgres": " FOR UPDATE SKIP LOCKED"}
 
 
+def select_newest_attempt_time(tx: Transaction) -> str | None:
+    """Return when a domain was checked last."""
+    row = tx.one("SELECT MAX(created_at) FROM domain_attempts")
+    return row[0] if row else None
+
+
 def is_any_due(tx: Transaction) -> bool:
     """Return whether a check is due."""
     return (

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from tenantry.core.caller import Caller
-from tenantry.core.clock import timestamp
+from tenantry.core.clock import milliseconds_of, timestamp
 from tenantry.core.db import Transaction
 from tenantry.core.errors import ApiError, FieldError, ValidationFailed
 from tenantry.core.ids import time_of, ulid
@@ -211,6 +211,11 @@ def _start_at(tx: Transaction, caller: Caller, milliseconds: int) -> Place:
 
 def _milliseconds(text: str) -> int:
     return int(datetime.fromisoformat(text).timestamp() * 1000)
+
+
+def newest_at(tx: Transaction) -> int:
+    """Return when the last event of any environment was recorded, in milliseconds; 0 when there is none."""
+    return milliseconds_of(store.select_newest_time(tx) or timestamp(0))
 
 
 def prune(tx: Transaction, retention_days: int) -> int:

@@ -160,6 +160,12 @@ def select_end(tx: Transaction, environment_id: str) -> Place | None:
     return Place(*row) if row else None
 
 
+def select_newest_time(tx: Transaction) -> str | None:
+    """Return when the last event of any environment was recorded."""
+    row = tx.one("SELECT created_at FROM events ORDER BY position DESC LIMIT 1")
+    return row[0] if row else None
+
+
 def select_happened(tx: Transaction, environment_id: str, after: Place, most: int) -> list[Happened]:
     """Return what happened past `after`, in order: the first `most` events that can be served."""
     sql: LiteralString = (

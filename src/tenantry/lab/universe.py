@@ -80,8 +80,10 @@ class Life:
     around `answer`.
     """
 
-    def __init__(self, clock: TestClock, open_node: "Callable[[Life], Node]") -> None:
+    def __init__(self, clock: TestClock, open_node: "Callable[[Life], Node]", file: Path | None = None) -> None:
+        """`file` holds its database, and is deleted at its end."""
         self.clock = clock
+        self._file = file
         self.under_way = 0
         self.faults = Faults()
         self.requests = RequestLog()
@@ -97,6 +99,9 @@ class Life:
                     await asyncio.sleep(_LEAVING_POLL_SECONDS)
         await asyncio.sleep(0)  # look-ups of this turn of the event loop share a transaction
         await self.node.stop()
+        if self._file is not None:
+            for name in (self._file, *(self._file.with_name(self._file.name + end) for end in ("-wal", "-shm"))):
+                name.unlink(missing_ok=True)
 
 
 class Universe:

@@ -7,6 +7,7 @@ once at the start, so it costs what copying a file does.
 import asyncio
 import contextlib
 import shutil
+import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -72,7 +73,7 @@ class Lab:
         self.main = main
         self.base_url = base_url
         self.time = time
-        self._folder = folder
+        self.folder = folder
         self._seed = seed
         self._open_fork = open_fork
         self._entropy = entropy
@@ -97,6 +98,10 @@ class Lab:
         for universe in self.every():
             self._leave(universe.life)
         self._universes.clear()
+        await self.left()
+
+    async def left(self) -> None:
+        """Return when what was dropped has let go of all it had."""
         await asyncio.gather(*self._leaving)
 
     def stop_waiting(self) -> None:
@@ -168,11 +173,15 @@ class Lab:
         return universe
 
     async def _fork(self, wanted: wire.CreateUniverse) -> Universe:
-        start = Start(None if wanted.clock is None else milliseconds_of(wanted.clock), wanted.frozen)
         identity = self._ids.new(wire.PREFIX, self.time())
-        parent = self.main if wanted.from_ == SEED else self.get(wanted.from_)
-        origin = self._seed if wanted.from_ == SEED else await self._snapshot(parent, identity)
-        clock = self._clock(origin, start, parent.clock)
+        start = Start(None if wanted.clock is None else milliseconds_of(wanted.clock), wanted.frozen)
+        if wanted.from_ == SEED:
+            origin = self._seed
+        else:
+            parent = self.get(wanted.from_)
+            origin = await self._snapshot(parent, identity)
+            start = Start(start.at or origin.at + 1, parent.clock.frozen if start.frozen is None else start.frozen)
+        clock = self._clock(origin, start)
         life = await self._begin(identity, origin, clock)
         idle = self._limits.idle_seconds if wanted.idle_seconds is None else wanted.idle_seconds
         return Universe(
@@ -185,19 +194,19 @@ class Lab:
             idle_seconds=idle,
         )
 
-    def _clock(self, origin: Origin, start: Start, others: TestClock) -> TestClock:
-        """Return the clock of a fork: as it was wanted, or else as `others` is. Raises ValidationFailed."""
+    def _clock(self, origin: Origin, start: Start) -> TestClock:
+        """Return the clock of a fork: as `start` has it, or else as the main one. Raises ValidationFailed."""
         if start.at is not None and not origin.at < start.at <= _LATEST:
             raise ValidationFailed(
                 [FieldError("clock", f"clock must be later than its data, which are of {timestamp(origin.at)}")]
             )
-        at = others() if start.at is None else start.at
-        frozen = others.frozen if start.frozen is None else start.frozen
+        at = self.main.clock() if start.at is None else start.at
+        frozen = self.main.clock.frozen if start.frozen is None else start.frozen
         return TestClock(self.time, max(at, origin.at + 1), frozen=frozen)
 
     async def _snapshot(self, parent: Universe, identity: str) -> Origin:
         """Return the present state of a universe, for a fork. Raises NotAUniverse when it is on PostgreSQL."""
-        file = self._folder / f"{identity}.origin.db"
+        file = self.folder / f"{identity}.origin.db"
         database = parent.node.database
         if not isinstance(database, SqliteDatabase):
             raise NotAUniverse("The main environment is on PostgreSQL: fork the seed, or a universe.")
@@ -207,9 +216,9 @@ class Lab:
 
     async def _begin(self, identity: str, origin: Origin, clock: TestClock) -> Life:
         self._files += 1
-        file = self._folder / f"{identity}.{self._files}.db"
+        file = self.folder / f"{identity}.{self._files}.db"
         await asyncio.to_thread(shutil.copyfile, origin.file, file)
-        return Life(clock, partial(self._open_fork, file, World(clock, self._entropy)))
+        return Life(clock, partial(self._open_fork, file, World(clock, self._entropy)), file)
 
     async def reset(self, universe: Universe) -> None:
         """Give a universe the data and the clock that it had at first. Raises NotAUniverse."""
@@ -218,7 +227,7 @@ class Lab:
                 raise NotAUniverse(
                     "The main environment has no state to go back to: fork a universe and reset that."
                 )
-            clock = self._clock(universe.origin, universe.start, self.main.clock)
+            clock = self._clock(universe.origin, universe.start)
             before = universe.life
             universe.life = await self._begin(universe.id, universe.origin, clock)
             self._run(universe.node)
@@ -230,6 +239,8 @@ class Lab:
             raise NotAUniverse("The main environment cannot be dropped: stop the server instead.")
         self._universes.pop(universe.id, None)
         self._leave(universe.life)
+        if universe.origin is not None and universe.origin != self._seed:
+            universe.origin.file.unlink()
 
     async def advance(self, universe: Universe, body: wire.Advance) -> None:
         """Put a clock forward, and do on the way all that falls due. Raises ValidationFailed, TooMuchDue."""
@@ -243,9 +254,12 @@ class Lab:
                 raise TooMuchDue(timestamp(universe.clock()), _LONGEST_PASS_SECONDS) from error
 
     def _run(self, node: Node) -> None:
-        loop = asyncio.get_running_loop()
+        loop, own_thread = asyncio.get_running_loop(), threading.get_ident()
 
         def wake() -> None:
+            if threading.get_ident() == own_thread:
+                node.worker.wake()
+                return
             with contextlib.suppress(RuntimeError):  # the loop is closed
                 loop.call_soon_threadsafe(node.worker.wake)
 
