@@ -45,7 +45,7 @@ async def running(
     settings: Settings | None = None, dns: Dns | None = None, time: Clock | None = None
 ) -> AsyncIterator[tuple[Lab, httpx.AsyncClient]]:
     """Yield a lab, and an HTTP client of its main environment. `time` stands for the machine's clock."""
-    with prepared(settings or Settings(database=IN_MEMORY)) as ready:
+    with prepared(settings or Settings(database=IN_MEMORY), None) as ready:
         timed = ready if time is None else msgspec.structs.replace(ready, time=time)
         lab, front = compose(timed, BASE_URL, (dns or Dns()).connect)
         lab.start()

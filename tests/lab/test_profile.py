@@ -27,7 +27,7 @@ async def never() -> None:
 
 
 def request_to(path: str) -> Request:
-    return Request("GET", path, "", f"Bearer {KEY}", lambda _: None, never)
+    return Request("GET", path, "", f"Bearer {KEY}", lambda _: None, list, never)
 
 
 @contextmanager
