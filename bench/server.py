@@ -21,6 +21,9 @@ import psycopg
 POSTGRES = os.environ.get("TENANTRY_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/postgres")
 _TENANTRY = str(Path(sys.executable).with_name("tenantry"))
 _ROOT = Path(__file__).parents[1]
+_NO_DNS = {"TENANTRY_DNS_SERVERS": "127.0.0.1:1"}
+"""Where nobody answers: unless a benchmark says otherwise, no server asks the world about generated domains."""
+
 _PEER = "bench.peers.fastapi_sqlalchemy.app:app"
 _ENVIRONMENT = "bench"
 _START_SECONDS = 20.0
@@ -162,7 +165,7 @@ def serving(database: str, folder: Path, settings: Mapping[str, str] = MappingPr
     def line(port: int) -> list[str]:
         return [_TENANTRY, "serve", "--database", database, "--port", str(port)]
 
-    with _running(Server(line, folder, settings)) as server:
+    with _running(Server(line, folder, {**_NO_DNS, **settings})) as server:
         yield server
 
 

@@ -13,11 +13,11 @@ import pytest
 from registry import RULES, Registry, rows
 from tenantry.core.db import Database, World, migrate, open_database
 from tenantry.core.db.sqlite import SqliteTransaction
+from tenantry.core.pace import Pace
 from tenantry.domains import store
 from tenantry.domains.checker import Checker
 from tenantry.domains.examine import Asker, Authority
 from tenantry.domains.questions import Question
-from tenantry.domains.resolver import pace
 from tenantry.domains.wire import DomainData, DomainName
 from tenantry.organizations.service import refresh_domains
 
@@ -74,11 +74,11 @@ class _LeapingLoop(asyncio.SelectorEventLoop):
 @pytest.mark.parametrize("rate", [1, 10, 100, 1500])
 def test_10_000_questions_at_once_keep_to_the_rate_in_every_second(rate: int) -> None:
     async def ask_all() -> list[tuple[float, int]]:
-        turns = pace(float(rate))
+        turns = Pace(float(rate), 0.05)
         asked: list[tuple[float, int]] = []
 
         async def ask(number: int) -> None:
-            await turns.acquire()
+            await turns.turn()
             asked.append((asyncio.get_running_loop().time(), number))
 
         await asyncio.gather(*(ask(number) for number in range(10_000)))

@@ -22,12 +22,12 @@ import dns.rdata
 import dns.rdatatype
 import dns.resolver
 import msgspec
-from aiolimiter import AsyncLimiter
 from dns.rdtypes.ANY.SOA import SOA
 from dns.rdtypes.nsbase import NSBase
 from dns.rdtypes.txtbase import TXTBase
 
 from tenantry.core.addresses import Server, is_allowed
+from tenantry.core.pace import Pace
 from tenantry.domains.examine import Authority, ResolverOptions
 from tenantry.domains.questions import Answer, Question, Transport
 from tenantry.domains.records import text_of
@@ -43,12 +43,6 @@ _MOST_AT_ONCE = 2048
 # More at once would hold up requests for as long as it takes to ask.
 _BURST_SECONDS = 0.05
 _LONGEST_REMARK = 200
-
-
-def pace(rate: float) -> AsyncLimiter:
-    """Return what lets questions through at `rate` a second: after a silence a twentieth of a second's at once."""
-    at_once = max(1.0, rate * _BURST_SECONDS)
-    return AsyncLimiter(at_once, at_once / rate)
 
 
 class _Unanswered(Exception):
@@ -67,7 +61,7 @@ class Resolver:
         self._servers = options.servers or _of_system()
         self._preferred = 0
         self._backend = dns.asyncbackend.get_backend("asyncio")
-        self._pace = pace(options.rate)
+        self._pace = Pace(options.rate, _BURST_SECONDS)
         self._places = asyncio.Semaphore(_places())
 
     async def ask(
@@ -137,7 +131,7 @@ class Resolver:
 
     async def _exchange(self, question: Question, server: Server, transport: Transport) -> tuple[Question, bool]:
         """Return the question with its answer, and whether that was cut off."""
-        await self._pace.acquire()
+        await self._pace.turn()
         truncated = False
         async with self._places:
             started = time.perf_counter()

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -196,20 +195,77 @@ def test_text_comes_back_as_it_was(counters: Database) -> None:
         assert value(counters, name) == 1
 
 
-def test_a_write_whose_caller_has_gone_is_done_all_the_same(counters: Database) -> None:
-    async def give_up() -> None:
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(counters.write_soon(slow), 0.01)
-
+async def test_a_write_whose_caller_has_gone_is_done_all_the_same(counters: Database) -> None:
     release = threading.Event()
 
     def slow(tx: Transaction) -> None:
         assert release.wait(10)
         increment(tx)
 
-    asyncio.run(give_up())
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(counters.write_soon(slow, scans=True), 0.01)
     release.set()
-    deadline = time.monotonic() + 10
-    while value(counters) == 0 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert value(counters) == 1
+    async with asyncio.timeout(10):
+        while value(counters) == 0:  # noqa: ASYNC110 (nobody tells)
+            await asyncio.sleep(0.01)
+
+
+def test_what_an_event_loop_left_behind_is_done_before_the_next_write(counters: Database) -> None:
+    async def leave() -> None:
+        tasks = [asyncio.ensure_future(counters.write_soon(increment)) for _ in range(3)]
+        await asyncio.sleep(0)
+        if counters.engine == "postgres":  # whose threads go on by themselves, in any order
+            await asyncio.gather(*tasks)
+
+    asyncio.run(leave())
+    assert counters.write(increment) == 4
+
+
+async def test_a_write_in_the_thread_of_the_event_loop_comes_after_those_that_wait(counters: Database) -> None:
+    waiting = [asyncio.ensure_future(counters.write_soon(increment)) for _ in range(3)]
+    await asyncio.sleep(0)
+    if counters.engine == "postgres":
+        await asyncio.gather(*waiting)
+    assert counters.write(increment) == 4
+    assert sorted(await asyncio.gather(*waiting)) == [1, 2, 3]
+
+
+async def test_work_that_scans_is_one_transaction_with_what_waits_and_leaves_the_event_loop_free(
+    counters: Database,
+) -> None:
+    release, turns = threading.Event(), 0
+
+    def scan(tx: Transaction) -> int:
+        assert release.wait(10)
+        return increment(tx)
+
+    scanning = asyncio.ensure_future(counters.write_soon(scan, scans=True))
+    after = asyncio.ensure_future(counters.write_soon(increment))
+    while turns < 100:
+        await asyncio.sleep(0)
+        turns += 1
+    assert not scanning.done()
+    release.set()
+    assert {await scanning, await after} == {1, 2}
+
+
+async def test_a_write_waits_for_another_process_that_writes(counters: Database, database_url: str) -> None:
+    other = open_database(database_url, World(system_clock(), os.urandom), 1)
+    holding, release = threading.Event(), threading.Event()
+
+    def hold(tx: Transaction) -> None:
+        increment(tx)
+        holding.set()
+        assert release.wait(10)
+
+    try:
+        held = asyncio.ensure_future(asyncio.to_thread(other.write, hold))
+        await asyncio.to_thread(holding.wait, 10)
+        waiting = asyncio.ensure_future(counters.write_soon(lambda tx: insert(tx, "later")))
+        await asyncio.sleep(0.05)
+        release.set()
+        await asyncio.gather(held, waiting)
+        assert (value(counters), value(counters, "later")) == (1, 1)
+    finally:
+        release.set()
+        other.close()

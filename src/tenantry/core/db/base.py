@@ -128,8 +128,12 @@ class Database(ABC):
         """
 
     @abstractmethod
-    async def write_soon(self, work: Work[T]) -> T:
-        """Do as `write` does, without blocking the event loop."""
+    async def write_soon(self, work: Work[T], *, scans: bool = False) -> T:
+        """Do as `write` does, without blocking the event loop.
+
+        `scans` says that it may look at many rows or change many: where short work runs on
+        the event loop, it runs in a thread.
+        """
 
     @abstractmethod
     def close(self) -> None:

@@ -122,7 +122,7 @@ class PostgresDatabase(Database):
             return await loop.run_in_executor(self._scanners, self._scan, work)
         return await loop.run_in_executor(self._threads, self.read, work)
 
-    async def write_soon(self, work: Work[T]) -> T:
+    async def write_soon(self, work: Work[T], *, scans: bool = False) -> T:  # noqa: ARG002 (all work has a thread here)
         return await asyncio.get_running_loop().run_in_executor(self._threads, self.write, work)
 
     def close(self) -> None:

@@ -1,0 +1,253 @@
+"""The writes of one event loop to SQLite: those that wait together are one transaction, one sync to disk.
+
+They run on the loop itself, a millisecond at a time. In a thread of their own each statement
+would wait for the interpreter, which a busy loop lets go of only every few milliseconds. What
+takes long is for a thread all the same: the sync, and work that looks at many rows.
+"""
+
+import asyncio
+import contextlib
+import sqlite3
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Any
+
+from tenantry.core.db.base import Work
+from tenantry.core.errors import DatabaseUnavailable
+
+BUSY_SECONDS = 5.0
+_RETRY_SECONDS = 0.002
+_SLICE_SECONDS = 0.001
+_LARGEST_GROUP = 256
+
+RunWork = Callable[[sqlite3.Connection, Work[Any]], Any]
+"""Runs work in the transaction that is open on a connection."""
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """Work that somebody waits for, and what has come of it. `scans` says that it may look at many rows."""
+
+    work: Work[Any]
+    scans: bool
+    future: asyncio.Future[Any]
+    value: Any = None
+    error: Exception | None = None
+
+    def settle(self) -> None:
+        """Tell whoever waits. If nobody does any more, the work is done all the same."""
+        if self.future.done():
+            return
+        if self.error is None:
+            self.future.set_result(self.value)
+        else:
+            self.future.set_exception(self.error)
+
+
+def unavailable(error: sqlite3.Error) -> DatabaseUnavailable:
+    """Return the error for whoever asked, with its cause."""
+    failure = DatabaseUnavailable(f"SQLite could not write: {error}. Try again.")
+    failure.__cause__ = error
+    return failure
+
+
+class _Group:
+    """Jobs in one transaction, each of which succeeds or is undone for itself.
+
+    A savepoint around each costs more than what most of them do. So they run without, and
+    only when one fails half done is all rolled back and run again with.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, run_work: RunWork) -> None:
+        self._connection = connection
+        self._run_work = run_work
+        self._guarded = False
+        self.jobs: list[Job] = []
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.jobs) >= _LARGEST_GROUP
+
+    def run(self, job: Job) -> None:
+        """Run a job within the transaction, which must be open."""
+        self.jobs.append(job)
+        if self._guarded:
+            self._run_guarded(job)
+            return
+        changes = self._connection.total_changes
+        self._run_bare(job)
+        if job.error is not None and self._connection.total_changes != changes:
+            self._guarded = True
+            self._connection.execute("ROLLBACK")
+            self._connection.execute("BEGIN IMMEDIATE")
+            for each in self.jobs:
+                self._run_guarded(each)
+
+    def commit(self) -> None:
+        """Make what the jobs did durable, or fail them all."""
+        try:
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self.fail(error)
+
+    def fail(self, error: sqlite3.Error) -> None:
+        """Undo what the jobs did, and let each of them have failed."""
+        with contextlib.suppress(sqlite3.Error):
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+        for job in self.jobs:
+            job.error = unavailable(error)
+
+    def _run_bare(self, job: Job) -> None:
+        job.value = job.error = None
+        try:
+            job.value = self._run_work(self._connection, job.work)
+        except Exception as error:  # noqa: BLE001 (whatever it is, it is for the one who asked)
+            job.error = error
+
+    def _run_guarded(self, job: Job) -> None:
+        self._connection.execute("SAVEPOINT work")
+        self._run_bare(job)
+        if job.error is not None:
+            self._connection.execute("ROLLBACK TO work")
+        self._connection.execute("RELEASE work")
+
+
+class GroupWriter:
+    """Runs what the tasks of one event loop want written, on a connection of its own that never waits for a lock.
+
+    `committed` is called after each commit, before whoever asked for a part of it goes on.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        connection: sqlite3.Connection,
+        run_work: RunWork,
+        threads: ThreadPoolExecutor,
+        committed: Callable[[], None],
+    ) -> None:
+        self.thread = threading.get_ident()
+        self._loop = loop
+        self._connection = connection
+        self._run_work = run_work
+        self._threads = threads
+        self._committed = committed
+        self._waiting: deque[Job] = deque()
+        self._group: _Group | None = None
+        self._ended: list[Job] = []
+        self._away: Future[None] | None = None
+        self._active = False
+        self._busy_since: float | None = None
+
+    def submit(self, job: Job) -> None:
+        """Take a job, which becomes one transaction with those of the same turn of the loop."""
+        self._waiting.append(job)
+        if not self._active:
+            self._active = True
+            self._loop.call_soon(self._go_on)
+
+    def finish(self) -> None:
+        """Do here and now all that waits: the loop stands still meanwhile, or has ended."""
+        if self._away is not None:
+            wait([self._away])
+            self._away = None
+        while self._waiting or self._group:
+            if not self._open():
+                time.sleep(_RETRY_SECONDS)
+                continue
+            while self._has_next():
+                self._run_next()
+            self._commit()
+        self._settle()
+
+    def _go_on(self) -> None:
+        """Do a part of what waits, and come back for the rest."""
+        if self._away is not None:
+            return
+        self._settle()
+        if not self._waiting and self._group is None:
+            self._active = False
+            return
+        if not self._open():
+            self._loop.call_later(_RETRY_SECONDS, self._go_on)
+            return
+        ends = time.perf_counter() + _SLICE_SECONDS
+        while self._has_next():
+            if self._waiting[0].scans:
+                self._hand_over(self._run_next)
+                return
+            self._run_next()
+            if time.perf_counter() > ends:
+                self._loop.call_soon(self._go_on)
+                return
+        self._hand_over(self._commit)
+
+    def _hand_over(self, step: Callable[[], None]) -> None:
+        """Have a thread do `step`, and go on when it is done. The connection is left alone meanwhile."""
+
+        def go_on() -> None:
+            if self._away is away:
+                self._away = None
+                self._go_on()
+
+        def back(_: Future[None]) -> None:
+            # A loop that has ended is finished by whoever writes next.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(go_on)
+
+        self._away = away = self._threads.submit(step)
+        away.add_done_callback(back)
+
+    def _open(self) -> bool:
+        """Return whether a transaction is open; tries to begin one. In the end those that wait have failed."""
+        if self._group is not None:
+            return True
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            self._busy_since = self._busy_since or time.monotonic()
+            if time.monotonic() - self._busy_since > BUSY_SECONDS:
+                self._give_up(error)
+            return False
+        self._busy_since = None
+        self._group = _Group(self._connection, self._run_work)
+        return True
+
+    def _give_up(self, error: sqlite3.OperationalError) -> None:
+        self._busy_since = None
+        while self._waiting:
+            job = self._waiting.popleft()
+            job.error = unavailable(error)
+            self._ended.append(job)
+
+    def _has_next(self) -> bool:
+        return bool(self._waiting) and self._group is not None and not self._group.is_full
+
+    def _run_next(self) -> None:
+        assert self._group is not None
+        try:
+            self._group.run(self._waiting.popleft())
+        except sqlite3.Error as error:
+            self._group.fail(error)
+            self._ended += self._group.jobs
+            self._group = None
+
+    def _commit(self) -> None:
+        if self._group is not None:
+            self._group.commit()
+            self._ended += self._group.jobs
+            self._group = None
+
+    def _settle(self) -> None:
+        if not self._ended:
+            return
+        ended, self._ended = self._ended, []
+        self._committed()
+        if not self._loop.is_closed():
+            for job in ended:
+                job.settle()
