@@ -11,7 +11,7 @@ from tenantry.audit_logs import checkpoints, exports, sealing
 from tenantry.audit_logs import service as audit_logs
 from tenantry.audit_logs.exporter import Exporter
 from tenantry.core import idempotency
-from tenantry.core.db import Database, Transaction
+from tenantry.core.db import Database, Transaction, Work
 from tenantry.domains import checks
 from tenantry.domains.checker import Checker
 from tenantry.environments import service as environments
@@ -117,34 +117,31 @@ class Worker:
             await self._database.write_soon(lambda tx: environments.record_uses(tx, uses))
 
     async def _prune(self) -> None:
-        while await self._database.write_soon(idempotency.prune):
-            pass
-        while await self._database.write_soon(lambda tx: events.prune(tx, self._event_retention_days)):
-            pass
-        while await self._database.write_soon(lambda tx: delivery.prune(tx, self._event_retention_days)):
-            pass
-        while await self._database.write_soon(lambda tx: checks.prune(tx, self._attempt_retention_days)):
-            pass
+        await self._until_done(idempotency.prune)
+        await self._until_done(lambda tx: events.prune(tx, self._event_retention_days))
+        await self._until_done(lambda tx: delivery.prune(tx, self._event_retention_days))
+        await self._until_done(lambda tx: checks.prune(tx, self._attempt_retention_days))
         await self._seal()  # what is not sealed is not deleted
-        while await self._database.write_soon(lambda tx: audit_logs.prune(tx, self._signing_key)):
-            pass
-        while await self._database.write_soon(exports.prune):
-            pass
+        await self._until_done(lambda tx: audit_logs.prune(tx, self._signing_key))
+        await self._until_done(exports.prune)
 
     async def _seal(self) -> None:
         if await self._database.read_soon(sealing.pending):
-            while await self._database.write_soon(sealing.seal):
-                pass
+            await self._until_done(sealing.seal)
 
     async def _sign(self) -> None:
-        while await self._database.write_soon(lambda tx: checkpoints.sign_due(tx, self._signing_key)):
-            pass
+        await self._until_done(lambda tx: checkpoints.sign_due(tx, self._signing_key))
 
     async def _index_metadata(self) -> None:
         for environment_id, key in await self._database.read_soon(metadata_keys.at_work):
             advance = partial(metadata_keys.advance, environment_id=environment_id, key=key)
-            while await self._database.write_soon(advance):  # noqa: ASYNC110 (it waits for nothing: a pause)
+            while await self._database.write_soon(advance, scans=True):  # noqa: ASYNC110 (it waits for nothing: a pause)
                 await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def _until_done(self, part: Work[object]) -> None:
+        """Do the parts of a long work, each a transaction of its own, until one says that there was nothing."""
+        while await self._database.write_soon(part, scans=True):
+            pass
 
 
 def _next_due(tx: Transaction) -> int | None:

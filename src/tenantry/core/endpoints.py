@@ -33,7 +33,7 @@ def _never(_query: Any) -> bool:
 
 
 def always(_query: Any) -> bool:
-    """Say that many rows are looked at whatever the query is."""
+    """Say that many rows are looked at or changed whatever the query is."""
     return True
 
 
@@ -46,7 +46,7 @@ class Endpoint:
     body fields that some client sends; `headers` maps a header to the field of `query`
     that it sets, before the query itself. `media` is the answer's content type when it
     is not JSON; `answer` is then the type of one item in it. `scans` tells from the query whether many rows
-    may have to be looked at. `changes` is false where a method that is not GET has no
+    may have to be looked at or changed. `changes` is false where a method that is not GET has no
     effect. `wrong` is what a wrong field is answered with. `keyless` is true where no key
     is asked for: the caller is then NOBODY.
     """

@@ -129,12 +129,12 @@ class Api:
         self._throttle.count(request.authorization, endpoint.name)
         decoded = await self._decode(endpoint, request, read_body)
         work = self._work(endpoint, path, request, decoded, exchange)
+        scans = not isinstance(decoded, ApiError) and endpoint.scans(decoded[0])
         if not endpoint.writes:
-            scans = not isinstance(decoded, ApiError) and endpoint.scans(decoded[0])
             answer = await self._database.read_soon(work, scans=scans)
             return await self._finish(endpoint, request, answer) if isinstance(answer, Later) else answer
         try:
-            made = await self._database.write_soon(work)
+            made = await self._database.write_soon(work, scans=scans)
         except ApiError as error:
             if exchange.attempt and error.status in _RECORDED_FAILURES:
                 await self._database.write_soon(self._failure_record(exchange.attempt, error))
