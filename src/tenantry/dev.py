@@ -85,7 +85,7 @@ class Prepared(msgspec.Struct, frozen=True):
 
 
 def _prepare(database: Database, settings: Settings, seed: Seed | None) -> int:
-    """Migrate, see to the known key, and make what is missing of the seed; return the last moment that it knows."""
+    """Migrate, see to the known key, make what is missing of the seed; return the last moment that it knows."""
     try:
         migrate.apply(database)
         database.write(lambda tx: _ensure_key(tx, settings.api_key))
