@@ -1,5 +1,6 @@
 """The composition root: which resources there are, and how they become one application."""
 
+import importlib
 from collections.abc import Awaitable, Callable, Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 from tenantry.audit_logs.api import resource as audit_logs
 from tenantry.audit_logs.keys import private_from_pem
-from tenantry.core import openapi, reference
+from tenantry.core import openapi
 from tenantry.core.addresses import networks
 from tenantry.core.addresses import servers as dns_servers
 from tenantry.core.db import Database, World, migrate
@@ -202,6 +203,8 @@ def pages(database: Database, document: Callable[[], dict[str, Any]]) -> Mapping
         return Response(200, openapi.encode(document()))
 
     async def docs() -> Response:
+        # Named, not imported above: the library of its template costs every process 2 MiB.
+        reference = importlib.import_module("tenantry.core.reference")
         return Response(200, reference.page(document()), "text/html; charset=utf-8")
 
     return {"/health": health, "/ready": ready, "/openapi.json": openapi_json, "/docs": docs}

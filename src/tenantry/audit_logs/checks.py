@@ -1,11 +1,11 @@
 """Whether an event is as its action's schema says, and whether a schema is one."""
 
+import importlib
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol
 
-import jsonschema_rs
 import msgspec
 from msgspec import UNSET
 
@@ -33,12 +33,22 @@ class InvalidSchema(ValueError):
     """Not a JSON Schema that is taken here; the text says why."""
 
 
+class Validator(Protocol):
+    """A schema made ready."""
+
+    def is_valid(self, instance: object) -> bool:
+        """Return whether a value is as the schema has it."""
+
+    def iter_errors(self, instance: object) -> Iterator[Any]:
+        """Yield what is wrong with it."""
+
+
 class Rules(msgspec.Struct, frozen=True):
     """A schema made ready: validators of metadata, by the target's type too. None takes everything."""
 
-    actor: jsonschema_rs.Draft202012Validator | None
-    targets: dict[str, jsonschema_rs.Draft202012Validator | None]
-    metadata: jsonschema_rs.Draft202012Validator | None
+    actor: Validator | None
+    targets: dict[str, Validator | None]
+    metadata: Validator | None
 
 
 def check_schema(schema: Json) -> None:
@@ -64,24 +74,34 @@ def _check_shape(value: object, depth: int) -> None:
             _check_shape(item, depth + 1)
 
 
-def _compiled(schema: Json) -> jsonschema_rs.Draft202012Validator:
+def _compiled(schema: Json) -> Validator:
+    library = _library()
     try:
-        return jsonschema_rs.Draft202012Validator(
+        made: Validator = library.Draft202012Validator(
             schema,
             mask="value",  # what is sent back names the place, not what an event holds
-            pattern_options=jsonschema_rs.RegexOptions(),  # whose time is linear
+            pattern_options=library.RegexOptions(),  # whose time is linear
             retriever=_refuse,
         )
     except ValueError as error:
-        reason = error.message if isinstance(error, jsonschema_rs.ValidationError) else str(error)
+        reason = error.message if isinstance(error, library.ValidationError) else str(error)
         raise InvalidSchema(f"must be a JSON Schema (draft 2020-12): {reason}") from error
+    return made
 
 
 def _refuse(address: str) -> Any:
     raise ValueError(f"{address} is not looked up")
 
 
-_ANY_METADATA = _compiled(METADATA_SCHEMA)
+@cache
+def _library() -> Any:
+    """Return what compiles schemas, loaded when there is first one: it would cost every process 6 MiB."""
+    return importlib.import_module("jsonschema_rs")
+
+
+@cache
+def _any_metadata() -> Validator:
+    return _compiled(METADATA_SCHEMA)
 
 
 @lru_cache(maxsize=_COMPILED)
@@ -120,16 +140,16 @@ def _breaches(rules: Rules, event: AuditLogEvent) -> Iterator[Breach]:
 
 
 def _metadata_breaches(
-    validator: jsonschema_rs.Draft202012Validator | None, given: Json | None, path: str
+    validator: Validator | None, given: Json | None, path: str
 ) -> Iterator[Breach]:
     """Yield what is wrong with metadata; one that is not given is looked at as an empty one."""
     metadata = given or {}
-    for each in (_ANY_METADATA, validator):
+    for each in (_any_metadata(), validator):
         if each is not None and not each.is_valid(metadata):
             yield from (_breach(error, path) for error in each.iter_errors(metadata))
 
 
-def _breach(error: jsonschema_rs.ValidationError, path: str) -> Breach:
+def _breach(error: Any, path: str) -> Breach:
     return Breach(
         path + _pointer(error.instance_path),
         "#" + _pointer(error.schema_path),
