@@ -6,6 +6,7 @@ from bench.compare import compare
 from bench.deliveries import deliveries
 from bench.domains import domains
 from bench.events import events
+from bench.lab import lab
 from bench.organizations import organizations
 
 
@@ -14,7 +15,7 @@ def main() -> None:
     """Measure a server of its own on both engines; write tables to bench/results/."""
 
 
-for command in (organizations, compare, events, deliveries, domains):
+for command in (organizations, compare, events, deliveries, domains, lab):
     main.add_command(command)
 
 if __name__ == "__main__":

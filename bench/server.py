@@ -170,6 +170,17 @@ def serving(database: str, folder: Path, settings: Mapping[str, str] = MappingPr
 
 
 @contextlib.contextmanager
+def serving_dev(folder: Path, *arguments: str) -> Iterator[Server]:
+    """Yield the server of `tenantry dev`, its data in memory, which asks no DNS; stop it afterwards."""
+
+    def line(port: int) -> list[str]:
+        return [_TENANTRY, "dev", "--database", "sqlite://", "--port", str(port), *arguments]
+
+    with _running(Server(line, folder, {"TENANTRY_DNS_SERVERS": "127.0.0.1:1"})) as server:
+        yield server
+
+
+@contextlib.contextmanager
 def serving_peer(database: str, folder: Path, key: str) -> Iterator[Server]:
     """Yield the peer's server, one worker too, which makes its tables and knows one key; stop it afterwards."""
 
