@@ -139,9 +139,7 @@ def _breaches(rules: Rules, event: AuditLogEvent) -> Iterator[Breach]:
     yield from _metadata_breaches(rules.metadata, event.metadata, "/metadata")
 
 
-def _metadata_breaches(
-    validator: Validator | None, given: Json | None, path: str
-) -> Iterator[Breach]:
+def _metadata_breaches(validator: Validator | None, given: Json | None, path: str) -> Iterator[Breach]:
     """Yield what is wrong with metadata; one that is not given is looked at as an empty one."""
     metadata = given or {}
     for each in (_any_metadata(), validator):

@@ -26,6 +26,7 @@ from tenantry.environments import service as environments
 from tenantry.lab import wire
 from tenantry.lab.clock import TestClock, TooMuchFallsDue, pass_time
 from tenantry.lab.errors import NotAUniverse, TooManyUniverses, TooMuchDue, UniverseGone, UniverseNotFound
+from tenantry.lab.spares import Spares
 from tenantry.lab.universe import Life, Node, Origin, Start, Universe
 
 log = structlog.get_logger("tenantry.lab")
@@ -75,6 +76,7 @@ class Lab:
         self.time = time
         self.folder = folder
         self._seed = seed
+        self._spares = Spares(seed.file)
         self._open_fork = open_fork
         self._entropy = entropy
         self._ids = IdSource(entropy)
@@ -89,6 +91,7 @@ class Lab:
     def start(self) -> None:
         """Begin the work of the main environment, and to drop idle universes, on the running event loop."""
         self._run(self.main.node)
+        self._spares.make()
         self._expiring = asyncio.get_running_loop().create_task(self._expire())
 
     async def stop(self) -> None:
@@ -99,6 +102,7 @@ class Lab:
             self._leave(universe.life)
         self._universes.clear()
         await self.left()
+        await self._spares.stop()
 
     async def left(self) -> None:
         """Return when what was dropped has let go of all it had."""
@@ -217,7 +221,10 @@ class Lab:
     async def _begin(self, identity: str, origin: Origin, clock: TestClock) -> Life:
         self._files += 1
         file = self.folder / f"{identity}.{self._files}.db"
-        await asyncio.to_thread(shutil.copyfile, origin.file, file)
+        if origin == self._seed:
+            await self._spares.take(file)
+        else:
+            await asyncio.to_thread(shutil.copyfile, origin.file, file)
         return Life(clock, partial(self._open_fork, file, World(clock, self._entropy)), file)
 
     async def reset(self, universe: Universe) -> None:
