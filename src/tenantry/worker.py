@@ -7,7 +7,7 @@ from functools import partial
 
 import structlog
 
-from tenantry.audit_logs import checkpoints, exports, sealing
+from tenantry.audit_logs import checkpoints, exports, partitions, sealing
 from tenantry.audit_logs import service as audit_logs
 from tenantry.audit_logs.exporter import Exporter
 from tenantry.core import idempotency
@@ -124,6 +124,7 @@ class Worker:
         await self._seal()  # what is not sealed is not deleted
         await self._until_done(lambda tx: audit_logs.prune(tx, self._signing_key))
         await self._until_done(exports.prune)
+        await asyncio.to_thread(partitions.maintain, self._database)
 
     async def _seal(self) -> None:
         if await self._database.read_soon(sealing.pending):
