@@ -2,6 +2,7 @@
 
 import click
 
+from bench.audit import audit
 from bench.compare import compare
 from bench.deliveries import deliveries
 from bench.domains import domains
@@ -15,7 +16,7 @@ def main() -> None:
     """Measure a server of its own on both engines; write tables to bench/results/."""
 
 
-for command in (organizations, compare, events, deliveries, domains, lab):
+for command in (organizations, compare, events, deliveries, domains, audit, lab):
     main.add_command(command)
 
 if __name__ == "__main__":
