@@ -14,7 +14,7 @@ import msgspec
 
 from bench import audit_events, command, measure, server
 from bench.command import Place
-from bench.load import SEED, load
+from bench.load import SEED
 from bench.measure import Figures
 from bench.operations import Operation, Request
 from bench.report import NAMES, Conditions, circumstances, rate_of, table, verdict
@@ -28,8 +28,8 @@ _BARS = {"sqlite": 4000, "postgres": 2000}
 _SEALED_SECONDS = 60.0
 _POLL_SECONDS = 0.05
 _NOTE = (
-    "Each event has an actor, one or two targets and metadata, and is checked by its action's schema. It is on disk"
-    " when it is answered; the worker seals meanwhile."
+    "Each event has an actor, one or two targets and metadata, and is checked by its action's schema. It is on"
+    " disk when it is answered; the worker seals meanwhile."
 )
 
 
@@ -71,8 +71,7 @@ def audit(**given: Any) -> None:
 def _measured(place: Place, conditions: Conditions) -> _Result:
     key = server.prepare(place.database)
     with server.serving(place.database, place.folder) as running:
-        organizations = load(running.base_url, key, _ORGANIZATIONS)
-        declare(running, key)
+        organizations = prepare(running, key, _ORGANIZATIONS)
         spread = _figures(running, key, organizations, conditions, place)
         click.echo(f"{place.engine:8}  to {_ORGANIZATIONS} organizations  {spread.rate:9,.0f}/s")
         one = _figures(running, key, organizations[:1], conditions, place)
@@ -83,12 +82,15 @@ def _measured(place: Place, conditions: Conditions) -> _Result:
     return _Result(place.engine, server.version(place.engine), spread, one, seal_seconds, verify_rate)
 
 
-def declare(running: server.Server, key: str) -> None:
-    """Give each action its schema."""
+def prepare(running: server.Server, key: str, count: int) -> list[str]:
+    """Give each action its schema, and make organizations, without a domain to check; return their ids."""
     headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
-    for action in audit_events.ACTIONS:
-        url = f"{running.base_url}/audit_logs/actions/{action}/schemas"
-        httpx.post(url, content=audit_events.SCHEMA, headers=headers).raise_for_status()
+    with httpx.Client(base_url=running.base_url, headers=headers) as api:
+        for action in audit_events.ACTIONS:
+            path = f"/audit_logs/actions/{action}/schemas"
+            api.post(path, content=audit_events.SCHEMA).raise_for_status()
+        made = [api.post("/organizations", json={"name": f"Organization {index}"}) for index in range(count)]
+    return [answer.raise_for_status().json()["id"] for answer in made]
 
 
 def _figures(
