@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from tenantry.app import RESOURCES, domain_rules, target_policy
+from tenantry.app import RESOURCES, domain_rules, resolver_options, target_policy
 from tenantry.core.clock import Clock, system_clock
 from tenantry.core.db import Database, Transaction, World, migrate, open_database
 from tenantry.core.db.connect import sqlite_path
@@ -23,6 +23,8 @@ from tenantry.core.http import Api
 from tenantry.core.routing import Router
 from tenantry.core.throttle import Throttle
 from tenantry.domains import checks
+from tenantry.domains.checker import dns_asker
+from tenantry.domains.examine import Asker
 from tenantry.environments import service as environments
 from tenantry.events import service as events
 from tenantry.lab.api import RESOURCE as LAB
@@ -35,6 +37,7 @@ from tenantry.lab.seeds import FOUND_BY_ITSELF, Seed, SeedRefused, read
 from tenantry.lab.universe import Ask, Life, Node, Origin, Universe
 from tenantry.lab.universes import SEED, Lab, Limits
 from tenantry.lab.wire import MAIN
+from tenantry.lab.zone_asker import ZoneAsker, once
 from tenantry.node import Nodes
 from tenantry.server import run_here, serve_until_stopped
 from tenantry.settings import InvalidSettings, Settings
@@ -153,14 +156,20 @@ async def _serve(prepared: Prepared, base_url: str) -> None:
 
 
 def compose(prepared: Prepared, base_url: str, ask: Ask | None = None) -> tuple[Lab, Front]:
-    """Return the lab, and the application in front of it. `ask` makes what asks the DNS."""
+    """Return the lab, and the application in front of it. `ask` makes what asks the real DNS."""
     settings, time = prepared.settings, prepared.time
     nodes = Nodes(settings, time, (*RESOURCES, LAB))
+    connect = once(ask or dns_asker(resolver_options(settings)))
+    patience = round(settings.dns_timeout_seconds * 1000)
 
     def open_node(database: Database, world: World, life: Life) -> Node:
         for hook in prepared.hooks:
             life.faults.add_hook(hook)
-        return nodes.open(database, world, ask)
+
+        async def own() -> Asker:
+            return ZoneAsker(life.zones, connect, patience)
+
+        return nodes.open(database, world, own)
 
     def open_fork(file: Path, world: World, life: Life) -> Node:
         return open_node(SqliteDatabase(file, world, durable=False), world, life)
@@ -168,7 +177,7 @@ def compose(prepared: Prepared, base_url: str, ask: Ask | None = None) -> tuple[
     # What the clock was put forward to before a restart is in the data: time goes on from there.
     clock = TestClock(time, max(time(), prepared.at))
     world = World(clock, os.urandom)
-    life = Life(clock, partial(open_node, _main_database(prepared, world), world))
+    life = Life(clock, partial(open_node, _main_database(prepared, world), world), others="resolver")
     main = Universe(MAIN, life, created_at=time())
     lab = Lab(
         folder=prepared.folder,
@@ -180,6 +189,8 @@ def compose(prepared: Prepared, base_url: str, ask: Ask | None = None) -> tuple[
         limits=Limits(settings.universes, settings.universe_idle_seconds),
         api_key=settings.api_key,
         base_url=base_url,
+        dns_address=(settings.host, settings.dns_port),
+        connect=connect,
     )
     return lab, Front(lab, _desk(lab, settings), settings.max_body_bytes)
 

@@ -46,15 +46,27 @@ class AddressInUse(Exception):
 
 def check_address(settings: Settings) -> None:
     """Raise AddressInUse when the server could not listen, or would share the port with a stranger."""
+    _check_free(settings.host, settings.port, socket.SOCK_STREAM, "--port or TENANTRY_PORT")
+
+
+def check_dns_address(settings: Settings) -> None:
+    """Raise AddressInUse when the name server of the lab could not listen at the port that it was given."""
+    if settings.dns_port:
+        for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+            _check_free(settings.host, settings.dns_port, kind, "--dns-port or TENANTRY_DNS_PORT")
+
+
+def _check_free(host: str, port: int, kind: socket.SocketKind, chosen_by: str) -> None:
     try:
-        family, kind, _, _, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=kind)[0]
         with socket.socket(family, kind) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if kind is socket.SOCK_STREAM:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except OSError as error:
         raise AddressInUse(
-            f"Cannot listen on {settings.host}:{settings.port}: {error.strerror or error}. "
-            "Stop what is there, or choose another with --port or TENANTRY_PORT."
+            f"Cannot listen on {host}:{port}: {error.strerror or error}. "
+            f"Stop what is there, or choose another with {chosen_by}."
         ) from error
 
 

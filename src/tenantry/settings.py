@@ -59,6 +59,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             " Not used by `serve`."
         ),
     ] = ""
+    dns_port: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=65535,
+            description="Port of the name server of `tenantry dev`, UDP and TCP, from the start; 0 for any that is"
+            " free, which `GET /tenantry/lab/dns` opens and tells. Not used by `serve`.",
+        ),
+    ] = 0
     profile: Annotated[
         Profile,
         Meta(

@@ -19,7 +19,7 @@ _THIS_MACHINE = "127.0.0.0/8, ::1/128"
 @click.command(short_help="Serve for development, with a known key.")
 @settings_options(
     *("database", "host", "port", "workers", "api_key", "log_format", "rate_limit"),
-    *("seed", "profile", "universes", "universe_idle_seconds"),
+    *("seed", "dns_port", "profile", "universes", "universe_idle_seconds"),
 )
 def dev(**options: str | None) -> None:
     """Serve for development: migrates by itself, has a known key, and the lab (docs/lab.md)."""
@@ -31,6 +31,7 @@ def dev(**options: str | None) -> None:
                 "`tenantry dev` is one process, which holds the lab: use --workers 1. `tenantry serve` takes more."
             )
         server.check_address(settings)
+        server.check_dns_address(settings)
         # Named, not imported above: `tenantry serve` has nothing of the lab.
         lab = importlib.import_module("tenantry.dev")
         seed, left_out = lab.read_seed(settings.seed, Path())

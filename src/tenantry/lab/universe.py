@@ -18,6 +18,7 @@ from tenantry.lab.clock import Chores, TestClock
 from tenantry.lab.faults import Faults
 from tenantry.lab.observing import Observed
 from tenantry.lab.request_log import RequestLog
+from tenantry.lab.zones import Others, Zones
 
 _LEAVING_SECONDS = 5.0  # for the requests that are under way when their universe ends
 _LEAVING_POLL_SECONDS = 0.01
@@ -80,10 +81,17 @@ class Life:
     around `answer`.
     """
 
-    def __init__(self, clock: TestClock, open_node: "Callable[[Life], Node]", file: Path | None = None) -> None:
-        """`file` holds its database, and is deleted at its end."""
+    def __init__(
+        self,
+        clock: TestClock,
+        open_node: "Callable[[Life], Node]",
+        file: Path | None = None,
+        others: Others = "nxdomain",
+    ) -> None:
+        """`file` holds its database, and is deleted at its end; `others` is what names get that its DNS has not."""
         self.clock = clock
         self._file = file
+        self.zones = Zones(others)
         self.under_way = 0
         self.faults = Faults()
         self.requests = RequestLog()
@@ -151,6 +159,11 @@ class Universe:
     def requests(self) -> RequestLog:
         """The log of its requests."""
         return self.life.requests
+
+    @property
+    def zones(self) -> Zones:
+        """Its DNS."""
+        return self.life.zones
 
     async def answer(self, request: Request, read_body: ReadBody) -> Answer:
         """Answer a request in this universe. Raises Broken where its connection is to end instead."""

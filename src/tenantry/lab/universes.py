@@ -22,12 +22,15 @@ from tenantry.core.db.sqlite import SqliteDatabase
 from tenantry.core.entropy import Entropy
 from tenantry.core.errors import FieldError, ValidationFailed
 from tenantry.core.ids import IdSource
+from tenantry.domains.examine import Asker
 from tenantry.environments import service as environments
 from tenantry.lab import wire
 from tenantry.lab.clock import TestClock, TooMuchFallsDue, pass_time
+from tenantry.lab.dns_server import DnsServer
 from tenantry.lab.errors import NotAUniverse, TooManyUniverses, TooMuchDue, UniverseGone, UniverseNotFound
 from tenantry.lab.spares import Spares
-from tenantry.lab.universe import Life, Node, Origin, Start, Universe
+from tenantry.lab.universe import Ask, Life, Node, Origin, Start, Universe
+from tenantry.lab.zone_asker import ZoneAsker
 
 log = structlog.get_logger("tenantry.lab")
 
@@ -69,8 +72,13 @@ class Lab:
         limits: Limits,
         api_key: str,
         base_url: str,
+        dns_address: tuple[str, int],
+        connect: Ask,
     ) -> None:
-        """`folder` is for their files; `time` is the machine's; `api_key` is the one that every universe has."""
+        """`folder` is for their files; `time` is the machine's; `api_key` is the one that every universe has.
+
+        `dns_address` is where their DNS listens, port 0 being any; `connect` returns what asks the real one.
+        """
         self.main = main
         self.base_url = base_url
         self.time = time
@@ -82,6 +90,10 @@ class Lab:
         self._ids = IdSource(entropy)
         self._limits = limits
         self._api_key = api_key
+        self._connect = connect
+        self._dns_port = dns_address[1]
+        self._listening: asyncio.Task[None] | None = None
+        self.dns = DnsServer(*dns_address, self._asker)
         self._universes: dict[str, Universe] = {}
         self._forking = 0
         self._files = 0
@@ -90,9 +102,12 @@ class Lab:
 
     def start(self) -> None:
         """Begin the work of the main environment, and to drop idle universes, on the running event loop."""
+        loop = asyncio.get_running_loop()
         self._run(self.main.node)
         self._spares.make()
-        self._expiring = asyncio.get_running_loop().create_task(self._expire())
+        self._expiring = loop.create_task(self._expire())
+        if self._dns_port:
+            self._listening = loop.create_task(self.dns.start())
 
     async def stop(self) -> None:
         """End every universe."""
@@ -101,12 +116,20 @@ class Lab:
         for universe in self.every():
             self._leave(universe.life)
         self._universes.clear()
+        await self.dns.stop()
         await self.left()
         await self._spares.stop()
 
     async def left(self) -> None:
         """Return when what was dropped has let go of all it had."""
         await asyncio.gather(*self._leaving)
+
+    def _asker(self, identity: str) -> Asker | None:
+        """Return what answers the network for a universe, whose id comes in lower case, or for the main one."""
+        prefix = f"{wire.PREFIX}_"
+        known = prefix + identity.removeprefix(prefix).upper()
+        universe = self._universes.get(known) if identity else self.main
+        return None if universe is None else ZoneAsker(universe.zones, self._connect, None)
 
     def stop_waiting(self) -> None:
         """Answer the requests that wait: the server is about to stop."""
