@@ -157,8 +157,10 @@ def free_port() -> int:
 class Server:
     """A real server process on a database; its log is in `log`."""
 
-    def __init__(self, database_url: str, folder: Path, *arguments: str, command: str = "serve") -> None:
-        self.port = free_port()
+    def __init__(
+        self, database_url: str, folder: Path, *arguments: str, command: str = "serve", port: int | None = None
+    ) -> None:
+        self.port = port or free_port()
         self.base_url = f"http://127.0.0.1:{self.port}"
         self.log = folder / f"server-{self.port}.log"
         self._output = self.log.open("wb")

@@ -11,6 +11,7 @@ from support import ROOT
 ORDER = [
     *("core", "environments", "events", "webhooks", "domains", "organizations", "audit_logs", "transfer"),
     *("portal", "console", "lab", "worker", "settings", "app", "node", "server", "dev", "cli"),
+    *("testing", "pytest_plugin"),
 ]
 CORE_ORDER = [
     *("clock", "entropy", "retry", "ids", "errors", "parsing", "effort", "cells", "addresses", "targets"),

@@ -7,6 +7,7 @@ import click
 import msgspec
 
 from tenantry.cli.common import migrated, settings_options, table, told_plainly
+from tenantry.cli.listening import listen
 from tenantry.cli.probing import probe
 from tenantry.core import validation
 from tenantry.core.caller import Caller
@@ -199,3 +200,4 @@ def test(endpoint_id: str, environment: str, **options: str | None) -> None:
 
 
 webhooks.add_command(probe)
+webhooks.add_command(listen)

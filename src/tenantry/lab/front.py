@@ -6,6 +6,7 @@ from tenantry.core.endpoints import Answer, Request
 from tenantry.core.faces import ReadBody, serve_asgi, serve_rsgi
 from tenantry.core.http import Api
 from tenantry.lab.connections import Broken, break_off
+from tenantry.lab.inbox_routes import is_delivery, receive
 from tenantry.lab.universes import Lab
 
 OWN_PATHS = ("/tenantry/lab", "/_emulate")
@@ -32,6 +33,8 @@ class Front:
         """Answer one request, whatever happens. Raises Broken where its connection is to end instead."""
         if request.authorization is None and request.path.startswith(_WITHOUT_KEY):
             request.authorization = f"Bearer {self._lab.key_of(self._lab.main)}"
+        if is_delivery(request):
+            return await receive(self._lab, request, read_body)
         found = self._lab.find(request.authorization)
         # A key of a universe that is gone is refused by the desk, which says so.
         if found is None or request.path[:_LONGEST].lower().startswith(OWN_PATHS):

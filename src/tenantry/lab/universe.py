@@ -16,6 +16,7 @@ from tenantry.core.http import Api
 from tenantry.domains.examine import Asker
 from tenantry.lab.clock import Chores, TestClock
 from tenantry.lab.faults import Faults
+from tenantry.lab.inbox import Inbox
 from tenantry.lab.observing import Observed
 from tenantry.lab.request_log import RequestLog
 from tenantry.lab.zones import Others, Zones
@@ -95,12 +96,18 @@ class Life:
         self.under_way = 0
         self.faults = Faults()
         self.requests = RequestLog()
+        self.inbox = Inbox()
         self.node = open_node(self)
         self.answer: AnswerRequest = Observed(self.node.app.answer, clock, self.faults, self.requests)
 
+    def stop_waiting(self) -> None:
+        """Answer the requests that wait."""
+        self.node.app.stop_waiting()
+        self.inbox.stop()
+
     async def end(self) -> None:
         """Let go of it all once the requests that are under way have their answers, or have had their time."""
-        self.node.app.stop_waiting()
+        self.stop_waiting()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LEAVING_SECONDS):
                 while self.under_way:  # noqa: ASYNC110 (requests do not tell when they end)
@@ -159,6 +166,11 @@ class Universe:
     def requests(self) -> RequestLog:
         """The log of its requests."""
         return self.life.requests
+
+    @property
+    def inbox(self) -> Inbox:
+        """The webhooks that it got."""
+        return self.life.inbox
 
     @property
     def zones(self) -> Zones:

@@ -134,7 +134,7 @@ class Lab:
     def stop_waiting(self) -> None:
         """Answer the requests that wait: the server is about to stop."""
         for universe in self.every():
-            universe.node.app.stop_waiting()
+            universe.life.stop_waiting()
 
     def every(self) -> list[Universe]:
         """Return every universe, the main one first, then the oldest."""

@@ -24,6 +24,7 @@ from tenantry.webhooks.wire import (
 )
 
 _SECRET_LENGTH = 25
+_MOST_SIGNING = 1000
 
 
 class WebhookEndpointNotFound(EntityNotFound):
@@ -169,6 +170,19 @@ def get_row(tx: Transaction, caller: Caller, endpoint_id: str) -> EndpointRow:
     if row is None:
         raise WebhookEndpointNotFound(endpoint_id)
     return row
+
+
+def signing_secrets(tx: Transaction) -> list[tuple[str, str]]:
+    """Return the secrets that count now, of the endpoints of all environments, each with its endpoint's id."""
+    return [
+        (row.id, secret)
+        for row in store.select_signing(tx, _MOST_SIGNING)
+        for secret in (
+            row.secret,
+            row.previous_secret if (row.previous_secret_until or 0) > tx.milliseconds else None,
+        )
+        if secret is not None
+    ]
 
 
 def shown(row: EndpointRow) -> WebhookEndpoint:

@@ -99,6 +99,16 @@ def select_every_endpoint(tx: Transaction, environment_id: str) -> list[Endpoint
     return [_endpoint(row) for row in rows]
 
 
+def select_signing(tx: Transaction, most: int) -> list[EndpointRow]:
+    """Return the newest `most` endpoints of all environments."""
+    return [
+        _endpoint(row)
+        for row in tx.all(
+            "SELECT " + _ENDPOINT + " FROM webhook_endpoints ORDER BY id DESC LIMIT :most", most=most
+        )
+    ]
+
+
 def has_endpoint_behind(tx: Transaction, environment_id: str, limits: Bounds, first: str) -> bool:
     """Return whether there are endpoints on the other side of `first` than the one `limits` walks to."""
     sql: LiteralString = "SELECT 1 FROM webhook_endpoints WHERE environment_id = :environment_id"
