@@ -89,7 +89,7 @@ class Life:
         file: Path | None = None,
         others: Others = "nxdomain",
     ) -> None:
-        """`file` holds its database, and is deleted at its end; `others` is what names get that its DNS has not."""
+        """`file` holds its database, deleted at its end; `others` is what names get that its DNS does not have."""
         self.clock = clock
         self._file = file
         self.zones = Zones(others)
