@@ -133,6 +133,23 @@ def test_a_lost_server_is_found_again_and_nothing_is_missed(receiver: Receiver, 
     assert "Meanwhile" in received["body"]
 
 
+def test_a_server_that_has_begun_anew_is_followed_from_there(receiver: Receiver, tmp_path: Path) -> None:
+    server = Server("sqlite://", tmp_path, command="dev")
+    with listening(tmp_path, "--forward-to", receiver.url, "--url", server.base_url) as listener:
+        listener.wait_for("Ready.")
+        with client(server.base_url, KEY) as api:
+            for number in range(3):
+                api.post("/organizations", json={"name": f"N{number}"}).raise_for_status()
+        receiver.wait_for(3)
+        server.kill()
+        again = Server("sqlite://", tmp_path, command="dev", port=server.port)
+        listener.wait_for("Ready.", 2)
+        with client(again.base_url, KEY) as api:
+            api.post("/organizations", json={"name": "Anew"}).raise_for_status()
+        assert "Anew" in receiver.wait_for(4)[3]["body"]
+        again.kill()
+
+
 def test_what_the_receiver_answers_is_said_and_the_next_event_comes_all_the_same(
     dev: Server, tmp_path: Path
 ) -> None:
@@ -167,5 +184,5 @@ def test_a_key_that_is_wrong_and_a_receiver_that_is_none_end_it(dev: Server, tmp
 def test_it_waits_for_a_server_that_is_not_there_yet(receiver: Receiver, tmp_path: Path) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     with listening(tmp_path, "--forward-to", receiver.url, "--url", url) as listener:
-        listener.wait_for("Waits for the server: nobody listens there.", 2)
+        listener.wait_for("Waits for the server: nobody listens there.")
         assert listener.stop() == 0

@@ -15,8 +15,7 @@ _PAGE = 100
 _WAIT_SECONDS = 25
 _ANSWER_SECONDS = 15
 _FAR = "9999-01-01T00:00:00.000Z"
-_FIRST_PAUSE_SECONDS = 0.5
-_LONGEST_PAUSE_SECONDS = 5.0
+_PAUSE_SECONDS = 1.0
 _SECRET_LENGTH = 25
 
 
@@ -69,30 +68,37 @@ class Feed:
         timeout = aiohttp.ClientTimeout(total=_WAIT_SECONDS + _ANSWER_SECONDS)
         headers = {"authorization": f"Bearer {self._key}"}
         place: str | None = None
-        reached, pause = False, _FIRST_PAUSE_SECONDS
+        state: Lost | Found | None = None
         async with aiohttp.ClientSession(headers=headers, timeout=timeout) as session:
             while True:
                 try:
+                    if not isinstance(state, Found):
+                        place = await self._begin(session, place)
+                        yield (state := Found())
+                    assert place is not None
                     events, place = await self._look(session, place)
                 except (aiohttp.ClientError, TimeoutError, OSError, _Busy) as error:
-                    yield Lost(_told(error))
-                    reached = False
-                    await asyncio.sleep(pause)
-                    pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+                    if not isinstance(state, Lost):
+                        yield (state := Lost(_told(error)))
+                    await asyncio.sleep(_PAUSE_SECONDS)
                     continue
-                if not reached:
-                    yield Found()
-                reached, pause = True, _FIRST_PAUSE_SECONDS
                 for each in events:
                     yield each
 
-    async def _look(self, session: aiohttp.ClientSession, place: str | None) -> tuple[list[Event], str]:
-        """Return the events past a place and where they end; without a place none, and where all end now."""
-        query: list[tuple[str, str]] = [("events", name) for name in self._names]
-        if place is None:
-            query += [("range_start", _FAR), ("limit", "1")]
-        else:
-            query += [("after", place), ("limit", str(_PAGE)), ("wait", str(_WAIT_SECONDS))]
+    async def _begin(self, session: aiohttp.ClientSession, place: str | None) -> str:
+        """Return the place to go on from: of two, the earlier of where it was and where the events end now.
+
+        A server that has begun anew, in memory, ends before the place at which it was left.
+        """
+        _, end = await self._ask(session, [("range_start", _FAR), ("limit", "1")])
+        return end if place is None else min(place, end)
+
+    async def _look(self, session: aiohttp.ClientSession, place: str) -> tuple[list[Event], str]:
+        """Return the events past a place, having waited for one, and where they end."""
+        return await self._ask(session, [("after", place), ("limit", str(_PAGE)), ("wait", str(_WAIT_SECONDS))])
+
+    async def _ask(self, session: aiohttp.ClientSession, query: list[tuple[str, str]]) -> tuple[list[Event], str]:
+        query = [*query, *(("events", name) for name in self._names)]
         async with session.get(self._url, params=query) as answer:
             text = await answer.read()
         if answer.status >= 500 or answer.status == 429:
