@@ -1,4 +1,4 @@
-"""The lab in the test's own process and event loop, with a DNS of the test's own."""
+"""The lab in the test's own process and event loop; no name server is asked."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,8 +8,8 @@ import msgspec
 
 from tenantry.core.clock import Clock
 from tenantry.dev import IN_MEMORY, compose, prepared
-from tenantry.domains.examine import Authority
-from tenantry.domains.questions import Answer, Question
+from tenantry.domains.examine import Asker
+from tenantry.domains.questions import Question
 from tenantry.lab.front import Front
 from tenantry.lab.universes import Lab
 from tenantry.settings import Settings
@@ -18,36 +18,25 @@ BASE_URL = "http://lab.invalid"
 KEY = "sk_test_default"
 
 
-class Dns:
-    """Answers at once: the TXT records that a test puts in `records`, and that there is no other name."""
+class _Nowhere:
+    """Stands for the real DNS, in which there is no name."""
 
-    def __init__(self) -> None:
-        self.records: dict[str, str] = {}
-        self.asked = 0
+    async def ask(self, name: str, type_: str, **_: object) -> Question:
+        return Question(name=name, type=type_, rcode="NXDOMAIN")
 
-    async def connect(self) -> "Dns":
-        return self
 
-    async def ask(
-        self, name: str, type_: str, *, authority: Authority | None = None, checking_disabled: bool = False
-    ) -> Question:
-        self.asked += 1
-        value = self.records.get(name)
-        if value is None or type_ != "TXT":
-            return Question(name=name, type=type_, rcode="NXDOMAIN", checking_disabled=checking_disabled)
-        return Question(
-            name=name, type=type_, rcode="NOERROR", answers=(Answer(name, "TXT", 60, value, f'"{value}"'),)
-        )
+async def _connect() -> Asker:
+    return _Nowhere()
 
 
 @asynccontextmanager
 async def running(
-    settings: Settings | None = None, dns: Dns | None = None, time: Clock | None = None
+    settings: Settings | None = None, time: Clock | None = None
 ) -> AsyncIterator[tuple[Lab, httpx.AsyncClient]]:
     """Yield a lab, and an HTTP client of its main environment. `time` stands for the machine's clock."""
     with prepared(settings or Settings(database=IN_MEMORY), None) as ready:
         timed = ready if time is None else msgspec.structs.replace(ready, time=time)
-        lab, front = compose(timed, BASE_URL, (dns or Dns()).connect)
+        lab, front = compose(timed, BASE_URL, _connect)
         lab.start()
         try:
             async with client(front, KEY) as main:

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from lab_in_process import Dns, running
+from lab_in_process import running
 from receivers import Receiver
 
 CLOCK = "/tenantry/lab/clock"
@@ -31,8 +31,7 @@ def seconds_between(earlier: str, later: str) -> float:
 
 
 async def test_thirty_days_of_a_domain_pass_in_one_call() -> None:
-    dns = Dns()
-    async with running(dns=dns) as (lab, api):
+    async with running() as (lab, api):
         clock = {"clock": "2030-01-01T00:00:00Z", "frozen": True}
         universe = (await api.post("/tenantry/lab/universes", json=clock)).json()
         api.headers["authorization"] = f"Bearer {universe['api_key']}"
@@ -53,10 +52,11 @@ async def test_thirty_days_of_a_domain_pass_in_one_call() -> None:
         assert (await api.get(path)).json()["state"] == "failed"
 
         started = (await api.post(f"{path}/verify")).json()
-        dns.records["acme.com"] = f"{started['verification_prefix']}={started['verification_token']}"
+        value = f"{started['verification_prefix']}={started['verification_token']}"
+        await api.put("/tenantry/lab/dns/acme.com", json={"txt": [value]})
         await api.post(f"{CLOCK}/advance", json={"by": "1s"})
         assert (await api.get(path)).json()["state"] == "verified"
-        del dns.records["acme.com"]
+        await api.delete("/tenantry/lab/dns/acme.com")
         await api.post(f"{CLOCK}/advance", json={"by": "10d"})
         told = (await api.get("/events", params=EVENTS)).json()["data"]
         assert [event["event"] for event in told] == [
