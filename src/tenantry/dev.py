@@ -3,11 +3,12 @@
 `tenantry serve` never loads this file, nor anything of the lab.
 """
 
+import fcntl
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from tenantry.core.throttle import Throttle
 from tenantry.domains import checks
 from tenantry.domains.checker import dns_asker
 from tenantry.domains.examine import Asker
+from tenantry.domains.schedule import DAY
 from tenantry.environments import service as environments
 from tenantry.events import service as events
 from tenantry.lab.api import RESOURCE as LAB
@@ -45,6 +47,8 @@ from tenantry.settings import InvalidSettings, Settings
 IN_MEMORY = "sqlite://"
 _ENVIRONMENT = "Development"
 _SLUG = "tenantry"
+_FOLDER = "tenantry-"
+_LOCK = "lock"
 _MEMORY_FOLDER = Path("/dev/shm")  # noqa: S108 (a folder of our own is made in it)
 
 
@@ -56,12 +60,11 @@ def prepared(settings: Settings, seed: Seed | None) -> Iterator["Prepared"]:
     """
     prepare = partial(_prepare, settings=settings, seed=seed)
     time = system_clock()
-    parent = _MEMORY_FOLDER if _MEMORY_FOLDER.is_dir() else None
-    with tempfile.TemporaryDirectory(prefix="tenantry-", dir=parent) as folder:
-        file = Path(folder) / "seed.db"
+    with _folder_of_its_own() as folder:
+        file = folder / "seed.db"
         origin = Origin(SEED, file, prepare(SqliteDatabase(file, World(time, os.urandom), durable=False)))
         if settings.database == IN_MEMORY:
-            file = Path(folder) / "dev.db"
+            file = folder / "dev.db"
             shutil.copyfile(origin.file, file)
             settings = msgspec.structs.replace(settings, database=f"sqlite:///{file}")
             at = origin.at
@@ -69,7 +72,30 @@ def prepared(settings: Settings, seed: Seed | None) -> Iterator["Prepared"]:
             database = open_database(settings.database, World(time, os.urandom), settings.postgres_connections)
             at = prepare(database)
         hooks = [] if seed is None else [rule_of(hook) for hook in seed.error_hooks]
-        yield Prepared(settings, Path(folder), origin, at, hooks, time)
+        yield Prepared(settings, folder, origin, at, hooks, time)
+
+
+@contextmanager
+def _folder_of_its_own() -> Iterator[Path]:
+    """Yield a new folder, in memory where there is one, which is locked as long as it is used.
+
+    Those that killed processes have left behind are nobody's any more: they are deleted.
+    """
+    parent = _MEMORY_FOLDER if _MEMORY_FOLDER.is_dir() else Path(tempfile.gettempdir())
+    for lock in parent.glob(f"{_FOLDER}*/{_LOCK}"):
+        _delete_if_left_behind(lock)
+    with tempfile.TemporaryDirectory(prefix=_FOLDER, dir=parent) as name:
+        folder = Path(name)
+        with (folder / "new").open("w") as lock_file:
+            fcntl.flock(lock_file, fcntl.LOCK_EX)
+            (folder / "new").rename(folder / _LOCK)
+            yield folder
+
+
+def _delete_if_left_behind(lock: Path) -> None:
+    with suppress(OSError), lock.open() as file:  # another process holds it, or has deleted it just now
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(lock.parent)
 
 
 class Prepared(msgspec.Struct, frozen=True):
@@ -85,6 +111,11 @@ class Prepared(msgspec.Struct, frozen=True):
     at: int
     hooks: list[FaultRule]
     time: Clock
+
+    @property
+    def ahead(self) -> int:
+        """How many days the data is ahead of the machine's clock."""
+        return max(0, self.at - self.time()) // DAY
 
 
 def _prepare(database: Database, settings: Settings, seed: Seed | None) -> int:

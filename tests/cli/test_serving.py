@@ -1,5 +1,6 @@
 """`tenantry dev` and `tenantry serve`."""
 
+import contextlib
 import json
 import re
 import shlex
@@ -91,16 +92,21 @@ def test_a_revoked_key_is_refused_at_once_by_every_worker(database_url: str, tmp
     assert server.stop() == 0
 
 
-def test_dev_prints_a_base_url_a_key_and_a_curl_line_that_works(tmp_path: Path) -> None:
+def test_dev_prints_a_base_url_a_key_and_curl_lines_that_work(tmp_path: Path) -> None:
     server = Server("sqlite://", tmp_path, command="dev")
     printed = server.log.read_text()
     assert f"base URL  {server.base_url}" in printed
     assert f"API key   {DEFAULT_KEY}" in printed
-    [curl] = [line for line in printed.splitlines() if line.strip().startswith("curl ")]
-    done = subprocess.run(
-        [*shlex.split(curl), "--silent", "--fail"], capture_output=True, timeout=_SECONDS, check=True
-    )
-    assert json.loads(done.stdout)["object"] == "list"
+    answered = [
+        json.loads(
+            subprocess.run(
+                [*shlex.split(line), "--silent", "--fail"], capture_output=True, timeout=_SECONDS, check=True
+            ).stdout
+        )
+        for line in printed.splitlines()
+        if line.strip().startswith("curl ")
+    ]
+    assert [each["object"] for each in answered] == ["list", "universe"]
     assert server.stop() == 0
 
 
@@ -133,6 +139,31 @@ def test_dev_in_memory_keeps_nothing(tmp_path: Path) -> None:
     [own] = [folder for folder in folders() - before if (folder / "dev.db").exists()]
     assert server.stop() == 0
     assert not own.exists()
+
+
+def folder_of(server: Server) -> Path:
+    """Return the folder in memory of a server of `tenantry dev`, whose lock it holds."""
+    [lock] = {file.readlink() for file in Path(f"/proc/{server.process.pid}/fd").iterdir() if is_lock(file)}
+    return lock.parent
+
+
+def is_lock(file: Path) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        return file.readlink().name == "lock"
+    return False
+
+
+def test_what_a_killed_dev_leaves_in_memory_the_next_one_deletes_and_nobody_elses(tmp_path: Path) -> None:
+    running = Server("sqlite://", tmp_path, command="dev")
+    killed = Server("sqlite://", tmp_path, command="dev")
+    left = folder_of(killed)
+    killed.kill()
+    other = Server("sqlite://", tmp_path, command="dev")
+    assert not left.exists()
+    assert folder_of(running).exists()
+    assert list_status(running, DEFAULT_KEY) == 200
+    assert running.stop() == 0
+    assert other.stop() == 0
 
 
 def test_a_stop_ends_with_exit_code_zero_and_no_error_in_the_log(migrated_url: str, tmp_path: Path) -> None:

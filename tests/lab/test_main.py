@@ -66,3 +66,27 @@ def test_a_killed_server_leaves_the_main_environment_as_it_answered(tmp_path: Pa
     with served(server) as api:
         assert [each["id"] for each in api.get("/organizations?order=asc&limit=100").json()["data"]] == made
     assert server.stop() == 0
+
+
+def test_the_same_tests_pass_again_on_the_same_database(tmp_path: Path) -> None:
+    """Each test forks a universe, so nothing of a run stands in the way of the next."""
+    url = f"sqlite:///{tmp_path / 'kept.db'}"
+
+    def run(server: Server) -> list[int]:
+        statuses = []
+        with served(server) as main:
+            for _ in range(3):
+                with client(server.base_url, main.post(UNIVERSES).json()["api_key"]) as api:
+                    domain = {"domain": "acme.com", "state": "verified"}
+                    body = {"name": "Acme", "external_id": "acme", "domain_data": [domain]}
+                    statuses.append(api.post("/organizations", json=body).status_code)
+                    statuses.append(api.post("/tenantry/lab/clock/advance", json={"by": "90d"}).status_code)
+        return statuses
+
+    server = Server(url, tmp_path, command="dev")
+    first, second = run(server), run(server)
+    assert server.stop() == 0
+    server = Server(url, tmp_path, command="dev")
+    third = run(server)
+    assert server.stop() == 0
+    assert first == second == third == [201, 200] * 3

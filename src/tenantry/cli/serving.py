@@ -38,7 +38,7 @@ def dev(**options: str | None) -> None:
         for warning in left_out:
             click.echo(f"Warning: {warning}.", err=True)
         with lab.prepared(settings, seed) as prepared:
-            click.echo(_welcome(prepared.settings, None if seed is None else seed.file))
+            click.echo(_welcome(prepared.settings, None if seed is None else seed.file, prepared.ahead))
             lab.run(prepared, _base_url(settings), readable_log=_readable(settings))
 
 
@@ -77,16 +77,24 @@ def _reaching_this_machine(settings: Settings) -> Settings:
     return msgspec.structs.replace(settings, webhook_http=True, webhook_allowed_networks=networks)
 
 
-def _welcome(settings: Settings, seed: str | None) -> str:
-    base_url, data = _base_url(settings), without_password(settings.database)
+def _welcome(settings: Settings, seed: str | None, days_ahead: int) -> str:
+    base_url = _base_url(settings)
+    shown = {
+        "base URL": base_url,
+        "API key": settings.api_key,
+        "data": without_password(settings.database),
+        "seed": seed,
+        "profile": settings.profile if settings.profile != "open" else None,
+        "clock": f"{days_ahead} days ahead, as the data is" if days_ahead else None,
+        "reference": f"{base_url}/docs",
+    }
+    lines = "".join(f"    {name:<9} {value}\n" for name, value in shown.items() if value)
+    key = f'-H "Authorization: Bearer {settings.api_key}"'
     return (
-        f"\n  Tenantry for development\n\n"
-        f"    base URL  {base_url}\n"
-        f"    API key   {settings.api_key}\n"
-        f"    data      {data}\n"
-        f"{'' if seed is None else f'    seed      {seed}{chr(10)}'}"
-        f"    reference {base_url}/docs\n\n"
-        f'    curl {base_url}/organizations -H "Authorization: Bearer {settings.api_key}"\n'
+        f"\n  Tenantry for development\n\n{lines}\n"
+        f"    curl {base_url}/organizations {key}\n\n"
+        f"  A universe, with data and a clock of its own, for each test:\n\n"
+        f"    curl -X POST {base_url}/tenantry/lab/universes {key}\n"
     )
 
 
