@@ -28,6 +28,13 @@ TARGETS = [("team_1", "team", "Blue"), ("team_2", "team", None), ("team_1", "use
 LOCATIONS = ["192.0.2.1", "Île", 'a "quoted" place']
 WORDS = ["plain", "STRASSE", "Straße", "a,b", "line\nbreak", "-2"]
 
+_FILLED_AT_ONCE = 5_000
+_COPY = (
+    "INSERT INTO audit_log_events"
+    " (trail, id, occurred_at, action, version, actor_type, actor_id, created_at, wire)"
+    " VALUES (:trail, :id, :occurred_at, :action, :version, :actor_type, :actor_id, :created_at, :wire)"
+)
+
 
 def new_organization(database: Database, environment_id: str) -> str:
     """Return the id of a new organization."""
@@ -79,3 +86,28 @@ def value_of(event: AuditLogEvent) -> dict[str, Any]:
     """Return an event as JSON values, as it was sent."""
     value: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(event, enc_hook=str))
     return value
+
+
+def fill(database: Database, environment_id: str, organization_id: str, count: int) -> None:
+    """Write many events, past all rules: copies of one, each with an id and a time of its own."""
+    write(database, environment_id, organization_id, [random_event(Random(1), 1_700_000_000_000)])
+    for first in range(1, count, _FILLED_AT_ONCE):
+        some = range(first, min(first + _FILLED_AT_ONCE, count))
+        database.write(lambda tx, some=some: _copy(tx, some))  # type: ignore[misc]
+
+
+def _copy(tx: Transaction, numbers: range) -> None:
+    row = tx.one(
+        "SELECT trail, id, occurred_at, action, version, actor_type, actor_id, created_at, wire"
+        " FROM audit_log_events ORDER BY position LIMIT 1"
+    )
+    assert row is not None
+    names = ("trail", "id", "occurred_at", "action", "version", "actor_type", "actor_id", "created_at", "wire")
+    first = dict(zip(names, row, strict=True))
+    copies = []
+    for number in numbers:
+        identity, moment = tx.new_id("audit_log_event"), timestamp(1_700_000_000_000 + number)
+        wire = first["wire"].replace(first["id"].encode(), identity.encode())
+        wire = wire.replace(first["occurred_at"].encode(), moment.encode())
+        copies.append(first | {"id": identity, "occurred_at": moment, "wire": wire})
+    tx.run_all(_COPY, copies)

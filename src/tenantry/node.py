@@ -16,6 +16,7 @@ from tenantry.app import (
     webhook_options,
 )
 from tenantry.audit_logs.exporter import Exporter
+from tenantry.audit_logs.following import chosen_by
 from tenantry.core import openapi
 from tenantry.core.clock import Clock
 from tenantry.core.db import Database, World
@@ -92,5 +93,6 @@ class Nodes:
             event_retention_days=settings.event_retention_days,
             attempt_retention_days=settings.domain_attempt_retention_days,
             signing_key=self._signing_key,
+            own_changes=chosen_by(settings.audit_own_changes),
         )
         return Node(database, app, worker)

@@ -169,6 +169,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             " When empty, Tenantry makes one and keeps it in the database."
         ),
     ] = ""
+    audit_own_changes: Annotated[
+        str,
+        Meta(
+            description="Environments in which what is done to an organization, by whatever way, is written to its"
+            " audit log too: names, comma-separated, or * for every one."
+        ),
+    ] = ""
     audit_log_export_days: Annotated[
         int, Meta(ge=1, le=365, description="Days for which the file of an audit log export is kept.")
     ] = 7

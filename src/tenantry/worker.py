@@ -7,9 +7,10 @@ from functools import partial
 
 import structlog
 
-from tenantry.audit_logs import checkpoints, exports, partitions, sealing
+from tenantry.audit_logs import checkpoints, exports, following, partitions, sealing
 from tenantry.audit_logs import service as audit_logs
 from tenantry.audit_logs.exporter import Exporter
+from tenantry.audit_logs.following import Chosen
 from tenantry.core import idempotency
 from tenantry.core.db import Database, Transaction, Work
 from tenantry.domains import checks
@@ -26,6 +27,7 @@ log = structlog.get_logger("tenantry.worker")
 _USES_SECONDS = 5.0
 _PRUNE_SECONDS = 60.0
 _METADATA_SECONDS = 1.0
+_FOLLOW_SECONDS = 0.25
 _SEAL_SECONDS = 0.25
 _SIGN_SECONDS = 10.0
 _PAUSE_SECONDS = 0.02  # between two parts of a long work, for the requests that wait
@@ -47,6 +49,7 @@ class Worker:
         event_retention_days: int,
         attempt_retention_days: int,
         signing_key: bytes | None,
+        own_changes: Chosen,
     ) -> None:
         self._database = database
         self._uses = uses
@@ -56,6 +59,7 @@ class Worker:
         self._event_retention_days = event_retention_days
         self._attempt_retention_days = attempt_retention_days
         self._signing_key = signing_key
+        self._own_changes = own_changes
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -64,6 +68,7 @@ class Worker:
             (_USES_SECONDS, self._record_uses),
             (_PRUNE_SECONDS, self._prune),
             (_METADATA_SECONDS, self._index_metadata),
+            (_FOLLOW_SECONDS, self._follow),
             (_SEAL_SECONDS, self._seal),
             (_SIGN_SECONDS, self._sign),
         )
@@ -125,6 +130,15 @@ class Worker:
         await self._until_done(lambda tx: audit_logs.prune(tx, self._signing_key))
         await self._until_done(exports.prune)
         await asyncio.to_thread(partitions.maintain, self._database)
+
+    async def _follow(self) -> None:
+        waiting = partial(following.waiting, chosen=self._own_changes)
+        while some := await self._database.read_soon(waiting):
+            for environment_id in some:
+                await self._database.write_soon(
+                    partial(following.follow, environment_id=environment_id, chosen=self._own_changes)
+                )
+            await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _seal(self) -> None:
         if await self._database.read_soon(sealing.pending):

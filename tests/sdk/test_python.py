@@ -1,12 +1,16 @@
 """The newest official Python SDK, unmodified: its sync and its async client against a real server."""
 
+import asyncio
+import csv
 import inspect
+import io
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 import pytest
 import pytest_asyncio
 import workos
@@ -17,6 +21,7 @@ from workos.organizations.models import OrganizationDomainData
 from support import Access, Server
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+_LOOKS = 400
 _UNKNOWN_ID = "org_01ARZ3NDEKTSV4RRFFQ69G5FAV"
 _CLIENTS = {"sync": workos.WorkOSClient, "async": workos.AsyncWorkOSClient}
 
@@ -523,3 +528,54 @@ async def test_audit_log_retention_is_set_by_period_or_days(connect: Connect, ac
         await client.audit_logs.update_organization_audit_logs_retention(organization.id, retention=retention)
         after = await client.audit_logs.get_organization_audit_logs_retention(organization.id)
         assert after.retention_period_in_days == days
+
+
+async def test_audit_logs_are_exported_to_a_csv(connect: Connect, access: Access) -> None:
+    client = connect(access)
+    organization = await client.organizations.create_organization(name="Exported")
+    await client.audit_logs.create_schema(
+        "user.signed_in", targets=[audit_logs.AuditLogSchemaTargetInput(type="team")]
+    )
+    now = datetime.now(UTC)
+    for name in ("Ann", "Bob"):
+        event = audit_logs.AuditLogEvent(
+            action="user.signed_in",
+            occurred_at=now,
+            actor=audit_logs.AuditLogEventActor(id=f"user_{name}", type="user", name=name),
+            targets=[audit_logs.AuditLogEventTarget(id="team_1", type="team")],
+            context=audit_logs.AuditLogEventContext(location="192.0.2.1"),
+        )
+        await client.audit_logs.create_event(organization_id=organization.id, event=event)
+    made = await client.audit_logs.create_export(
+        organization_id=organization.id,
+        range_start=(now - timedelta(hours=1)).isoformat(),
+        range_end=(now + timedelta(hours=1)).isoformat(),
+        actions=["user.signed_in"],
+        actor_names=["Ann"],
+        targets=["team"],
+    )
+    assert (made.state, made.url) == ("pending", None)
+    for _ in range(_LOOKS):
+        made = await client.audit_logs.get_export(made.id)
+        if made.state != "pending":
+            break
+        await asyncio.sleep(0.05)
+    assert made.state == "ready"
+    async with httpx.AsyncClient() as anyone:
+        file = await anyone.get(made.url)
+    rows = list(csv.DictReader(io.StringIO(file.text, newline="")))
+    assert [(row["action"], row["actor_name"]) for row in rows] == [("user.signed_in", "Ann")]
+    with pytest.raises(workos.BadRequestError) as refused:
+        await client.audit_logs.create_export(
+            organization_id=organization.id, range_start=now.isoformat(), range_end="2001-01-01T00:00:00Z"
+        )
+    assert refused.value.code == "invalid_audit_log_export_range_date"
+    with pytest.raises(workos.NotFoundError):
+        await client.audit_logs.get_export("audit_log_export_01EHQMYV6MBK39QC5PZXHY59C3")
+
+
+async def test_the_audit_log_configuration_can_be_read(connect: Connect, access: Access) -> None:
+    client = connect(access)
+    organization = await client.organizations.create_organization(name="Configured")
+    found = await client.organizations.get_audit_log_configuration(organization.id)
+    assert (found.organization_id, found.retention_period_in_days, found.state) == (organization.id, 365, "active")

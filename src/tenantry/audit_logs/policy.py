@@ -6,6 +6,9 @@ DAY = 24 * 60 * 60 * 1000
 DEFAULT_DAYS = 365
 """How long the events of an organization are kept for which nothing else was set."""
 
+OWN_ACTIONS = "tenantry."
+"""What the names of those actions begin with that Tenantry itself writes, and nobody else can."""
+
 _MOST_MINUTES_AHEAD = 5
 _PERIODS = {
     **{f"{months}_MONTH{'S' if months > 1 else ''}": months * 30 for months in range(1, 12)},

@@ -79,12 +79,25 @@ def create_event(tx: Transaction, caller: Caller, body: CreateAuditLogEvent) -> 
     event = _checked(tx, caller, body.event)
     trail = store.select_trail(tx, caller.environment_id, body.organization_id)
     _check_time(tx, event, _days(trail))
-    record = _record(tx, body.organization_id, event)
+    _insert(tx, caller.environment_id, body.organization_id, trail, event)
+    return AuditLogEventCreated()
+
+
+def write(tx: Transaction, environment_id: str, organization_id: str, event: AuditLogEvent) -> None:
+    """Write an event of Tenantry's own into an organization's trail, which may be a deleted one's."""
+    trail = store.select_trail(tx, environment_id, organization_id)
+    _insert(tx, environment_id, organization_id, trail, event)
+
+
+def _insert(
+    tx: Transaction, environment_id: str, organization_id: str, trail: TrailRow | None, event: AuditLogEvent
+) -> None:
+    record = _record(tx, organization_id, event)
     wire = canonical(record)
     if len(wire) > _LARGEST_EVENT:
         raise ValidationFailed([FieldError("event", f"event must be at most {_LARGEST_EVENT} bytes of JSON")])
     if trail is None:
-        number = store.insert_trail(tx, caller.environment_id, body.organization_id, tx.milliseconds + policy.DAY)
+        number = store.insert_trail(tx, environment_id, organization_id, tx.milliseconds + policy.DAY)
     else:
         number = trail.number
     row = EventRow(
@@ -99,7 +112,6 @@ def create_event(tx: Transaction, caller: Caller, body: CreateAuditLogEvent) -> 
         wire=wire,
     )
     store.insert_event(tx, row, {(target.id, target.type) for target in record.targets})
-    return AuditLogEventCreated()
 
 
 def _record(tx: Transaction, organization_id: str, event: AuditLogEvent) -> KeptAuditLogEvent:
@@ -179,6 +191,8 @@ def _check_new_schema(action: str, body: CreateAuditLogSchema) -> None:
     errors = []
     if not 0 < len(action) <= _LONGEST_ACTION:
         errors.append(FieldError("action", f"action must have 1 to {_LONGEST_ACTION} characters"))
+    if action.startswith(policy.OWN_ACTIONS):
+        errors.append(FieldError("action", f"action must not begin with {policy.OWN_ACTIONS}: Tenantry's own do"))
     if len(_encode(body)) > _LARGEST_SCHEMA:
         errors.append(FieldError("targets", f"body must be at most {_LARGEST_SCHEMA} bytes of JSON"))
     types = [target.type for target in body.targets]

@@ -22,7 +22,8 @@ ExportState = Literal["pending", "ready", "error", "expired"]
 
 _MOST_TARGETS = 100
 _MOST_FILTERED = 100
-_LONGEST_NAME = 500
+LONGEST_NAME = 500
+LONGEST_METADATA = 500
 _LONGEST_USER_AGENT = 2000
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?([Zz]|[+-]\d\d:\d\d)?\Z", re.ASCII)
 
@@ -64,15 +65,15 @@ METADATA_SCHEMA: dict[str, Any] = {
     "additionalProperties": False,
     "patternProperties": {
         "^[a-zA-Z0-9_-]{0,40}$": {
-            "anyOf": [{"type": "string", "maxLength": 500}, {"type": "number"}, {"type": "boolean"}]
+            "anyOf": [{"type": "string", "maxLength": LONGEST_METADATA}, {"type": "number"}, {"type": "boolean"}]
         }
     },
 }
 """What every metadata must be, whatever the action's own schema says (the public API document)."""
 
-Text = Annotated[str, Meta(min_length=1, max_length=_LONGEST_NAME)]
-Kind = Annotated[str, Meta(min_length=1, max_length=_LONGEST_NAME, examples=["user"])]
-Name = Annotated[str, Meta(max_length=_LONGEST_NAME)]
+Text = Annotated[str, Meta(min_length=1, max_length=LONGEST_NAME)]
+Kind = Annotated[str, Meta(min_length=1, max_length=LONGEST_NAME, examples=["user"])]
+Name = Annotated[str, Meta(max_length=LONGEST_NAME)]
 # What breaks these rules is a 400 of its own kind, so the structs let it through.
 EventMetadata = Annotated[dict[str, Any], Meta(extra_json_schema=METADATA_SCHEMA)]
 MetadataSchema = Annotated[
@@ -106,7 +107,7 @@ class AuditLogTarget(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 class AuditLogContext(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Where it was done from: an IP address or another place, and with what."""
 
-    location: Annotated[str, Meta(max_length=_LONGEST_NAME, examples=["192.0.2.1"])]
+    location: Annotated[str, Meta(max_length=LONGEST_NAME, examples=["192.0.2.1"])]
     user_agent: Annotated[str, Meta(max_length=_LONGEST_USER_AGENT)] | None = None
 
 
@@ -265,7 +266,7 @@ class EventPlace(ParsedText):
 
 
 _LONGEST_SEARCH = 200
-Sought = Annotated[str, Meta(max_length=_LONGEST_NAME)]
+Sought = Annotated[str, Meta(max_length=LONGEST_NAME)]
 
 
 class ListAuditLogEvents(PageQuery, kw_only=True, frozen=True):

@@ -194,12 +194,13 @@ def delete_oldest(tx: Transaction, created_before: str, most: int) -> int:
 
 
 class Settled(msgspec.Struct, frozen=True):
-    """An event that no other will show before any more: its place, its id, its name."""
+    """An event that no other will show before any more: its place, its id, its name, whose it is."""
 
     transaction_id: int
     position: int
     id: str
     event: str
+    organization_id: str | None
 
 
 def select_settled(
@@ -207,9 +208,8 @@ def select_settled(
 ) -> list[Settled]:
     """Return the first `most` events past a place that can be served, in order."""
     sql: LiteralString = (
-        "SELECT transaction_id, position, id, event FROM events WHERE environment_id = :environment_id"
-        + _PAST[tx.engine]
-        + _SETTLED[tx.engine]
+        "SELECT transaction_id, position, id, event, organization_id FROM events"
+        " WHERE environment_id = :environment_id" + _PAST[tx.engine] + _SETTLED[tx.engine]
     )
     rows = tx.all(
         sql + " ORDER BY transaction_id, position LIMIT :most",

@@ -416,6 +416,60 @@ test('audit logs are written by the schema of their action', async () => {
   assert.deepEqual(error.errors.map(({ instancePath }) => instancePath), ['/actor/metadata/role']);
 });
 
+test('audit log retention is set by period', async () => {
+  if (!NEWEST) return; // an older client has no retention
+  const { id } = await organizations.createOrganization({ name: 'Retained' });
+  const before = await workos.auditLogs.getOrganizationAuditLogsRetention({ id });
+  assert.equal(before.retentionPeriodInDays, null);
+  await workos.auditLogs.updateOrganizationAuditLogsRetention({ id, retentionPeriod: '2_YEARS' });
+  const after = await workos.auditLogs.getOrganizationAuditLogsRetention({ id });
+  assert.equal(after.retentionPeriodInDays, 730);
+});
+
+test('the schemas of an action are listed', async () => {
+  if (!workos.auditLogs.listSchemas) return; // an older client only creates them
+  const action = 'listed.action';
+  await workos.auditLogs.createSchema({ action, targets: [{ type: 'team' }] });
+  const schemas = await (await workos.auditLogs.listSchemas(action)).autoPagination();
+  assert.deepEqual(schemas.map(({ version }) => version), [1]);
+});
+
+test('audit logs are exported to a CSV', async () => {
+  const { id: organizationId } = await organizations.createOrganization({ name: 'Exported' });
+  const action = 'report.exported';
+  await workos.auditLogs.createSchema({ action, targets: [{ type: 'team' }] });
+  for (const name of ['Ann', 'Bob']) {
+    await workos.auditLogs.createEvent(organizationId, {
+      action,
+      occurredAt: new Date(),
+      actor: { id: `user_${name}`, type: 'user', name },
+      targets: [{ id: 'team_1', type: 'team' }],
+      context: { location: '192.0.2.1' },
+    });
+  }
+  const range = { rangeStart: new Date(Date.now() - 3600e3), rangeEnd: new Date(Date.now() + 3600e3) };
+  let made = await workos.auditLogs.createExport({
+    organizationId,
+    ...range,
+    actions: [action],
+    ...(NEWEST ? { actorNames: ['Ann'] } : { actors: ['Ann'] }),
+    targets: ['team'],
+  });
+  while (made.state === 'pending') {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    made = await workos.auditLogs.getExport(made.id);
+  }
+  assert.equal(made.state, 'ready');
+  const [head, ...rows] = (await (await fetch(made.url)).text()).trim().split('\r\n');
+  assert.match(head, /^id,organization_id,action,/);
+  assert.deepEqual(rows.map((row) => row.split(',')[7]), ['Ann']);
+  const error = await refused('BadRequestException', () =>
+    workos.auditLogs.createExport({ organizationId, rangeStart: range.rangeEnd, rangeEnd: range.rangeStart }),
+  );
+  assert.equal(error.code, 'invalid_audit_log_export_range_date');
+  await refused('NotFoundException', () => workos.auditLogs.getExport('audit_log_export_01EHQMYV6MBK39QC5PZXHY59C3'));
+});
+
 test('an operation not there yet is a GenericServerException that names it', async () => {
   const factors = NEWEST ? workos.multiFactorAuth : workos.mfa;
   const error = await refused('GenericServerException', () => factors.getFactor('auth_factor_1'));

@@ -1,0 +1,7 @@
+-- Up to where an environment's events are written to the audit logs of their organizations. The row of no
+-- environment says that this was begun: one that is made later is followed from its first event on.
+CREATE TABLE audit_log_places (
+    environment_id TEXT PRIMARY KEY,
+    transaction_id INTEGER NOT NULL,
+    position INTEGER NOT NULL
+) WITHOUT ROWID;
