@@ -1,5 +1,6 @@
 """What tests of reading share: trails of events written past the API, as many as one likes."""
 
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -17,7 +18,7 @@ from tenantry.audit_logs.wire import (
     CreateAuditLogSchema,
     OccurredAt,
 )
-from tenantry.core.clock import timestamp
+from tenantry.core.clock import system_clock, timestamp
 from tenantry.core.db import Database, Transaction
 from tenantry.organizations import service as organizations
 from tenantry.organizations.wire import CreateOrganization, Organization
@@ -29,6 +30,7 @@ LOCATIONS = ["192.0.2.1", "Île", 'a "quoted" place']
 WORDS = ["plain", "STRASSE", "Straße", "a,b", "line\nbreak", "-2"]
 
 _FILLED_AT_ONCE = 5_000
+_FILLED_HOURS = 24
 _COPY = (
     "INSERT INTO audit_log_events"
     " (trail, id, occurred_at, action, version, actor_type, actor_id, created_at, wire)"
@@ -90,13 +92,14 @@ def value_of(event: AuditLogEvent) -> dict[str, Any]:
 
 def fill(database: Database, environment_id: str, organization_id: str, count: int) -> None:
     """Write many events, past all rules: copies of one, each with an id and a time of its own."""
-    write(database, environment_id, organization_id, [random_event(Random(1), 1_700_000_000_000)])
+    start = system_clock()() - _FILLED_HOURS * 3_600_000
+    write(database, environment_id, organization_id, [random_event(Random(1), start)])
     for first in range(1, count, _FILLED_AT_ONCE):
-        some = range(first, min(first + _FILLED_AT_ONCE, count))
-        database.write(lambda tx, some=some: _copy(tx, some))  # type: ignore[misc]
+        some = range(start + first, start + min(first + _FILLED_AT_ONCE, count))
+        database.write(partial(_copy, moments=some))
 
 
-def _copy(tx: Transaction, numbers: range) -> None:
+def _copy(tx: Transaction, moments: range) -> None:
     row = tx.one(
         "SELECT trail, id, occurred_at, action, version, actor_type, actor_id, created_at, wire"
         " FROM audit_log_events ORDER BY position LIMIT 1"
@@ -105,8 +108,8 @@ def _copy(tx: Transaction, numbers: range) -> None:
     names = ("trail", "id", "occurred_at", "action", "version", "actor_type", "actor_id", "created_at", "wire")
     first = dict(zip(names, row, strict=True))
     copies = []
-    for number in numbers:
-        identity, moment = tx.new_id("audit_log_event"), timestamp(1_700_000_000_000 + number)
+    for moment in map(timestamp, moments):
+        identity = tx.new_id("audit_log_event")
         wire = first["wire"].replace(first["id"].encode(), identity.encode())
         wire = wire.replace(first["occurred_at"].encode(), moment.encode())
         copies.append(first | {"id": identity, "occurred_at": moment, "wire": wire})
