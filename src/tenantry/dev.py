@@ -35,7 +35,7 @@ from tenantry.lab.fault_rules import FaultRule
 from tenantry.lab.front import Front
 from tenantry.lab.hooks import rule_of
 from tenantry.lab.seeding import plant
-from tenantry.lab.seeds import FOUND_BY_ITSELF, Seed, SeedRefused, read
+from tenantry.lab.seeds import FOUND_BY_ITSELF, MAIN_ENVIRONMENT, Seed, SeedRefused, read
 from tenantry.lab.universe import Ask, Life, Node, Origin, Universe
 from tenantry.lab.universes import SEED, Lab, Limits
 from tenantry.lab.wire import MAIN
@@ -45,7 +45,6 @@ from tenantry.server import run_here, serve_until_stopped
 from tenantry.settings import InvalidSettings, Settings
 
 IN_MEMORY = "sqlite://"
-_ENVIRONMENT = "Development"
 _SLUG = "tenantry"
 _FOLDER = "tenantry-"
 _LOCK = "lock"
@@ -134,7 +133,7 @@ def _prepare(database: Database, settings: Settings, seed: Seed | None) -> int:
 
 def _ensure_key(tx: Transaction, secret: str) -> None:
     known = {row.name: row for row in environments.list_environments(tx)}
-    environment = known.get(_ENVIRONMENT) or environments.create_environment(tx, _ENVIRONMENT, slug=_SLUG)
+    environment = known.get(MAIN_ENVIRONMENT) or environments.create_environment(tx, MAIN_ENVIRONMENT, slug=_SLUG)
     environments.ensure_key(tx, environment, "development", secret)
 
 
@@ -146,7 +145,7 @@ def _plant(database: Database, settings: Settings, seed: Seed) -> None:
     plant(
         database,
         seed,
-        _ENVIRONMENT,
+        MAIN_ENVIRONMENT,
         domain_rules(settings),
         target_policy(settings),
         retention_days=settings.event_retention_days,

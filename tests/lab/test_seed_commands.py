@@ -7,7 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
+
 from support import Server, client
+from tenantry.lab.seeds import read
 
 KEY = "sk_test_default"
 SEED = """\
@@ -117,6 +120,20 @@ def test_what_is_exported_is_a_seed_of_the_same(tmp_path: Path) -> None:
     with seeded(tmp_path, "sqlite://", exported.stdout) as again:
         assert all_of(again)[0] == first
     assert "Warning" not in again.log.read_text()
+
+
+def test_what_a_universe_holds_is_shown_as_a_seed(universe: httpx.Client) -> None:
+    body = {"name": "Made", "domain_data": [{"domain": "made.com", "state": "verified"}], "external_id": "012"}
+    made = universe.post("/organizations", json=body).json()
+    universe.post("/_emulate/hooks", json={"method": "GET", "path": "/organizations", "status": 503, "count": 2})
+    shown = universe.get("/tenantry/lab/seed")
+    assert shown.headers["content-type"] == "application/yaml; charset=utf-8"
+    seed, left_out = read("tenantry.yaml", shown.text)
+    assert left_out == []
+    (organization,) = seed.environments[0].organizations
+    assert (organization.id, organization.external_id) == (made["id"], "012")
+    (hook,) = seed.error_hooks
+    assert (hook.status, hook.count) == (503, 2)
 
 
 def test_an_export_of_what_is_not_there_says_so(tmp_path: Path) -> None:

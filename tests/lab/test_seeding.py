@@ -1,9 +1,14 @@
 """A seed makes what is missing, all of it or nothing; what is there stays, and can be written as a seed."""
 
+import json
+import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from support import caller_in, events_of, open_migrated
 from tenantry.core.addresses import networks
@@ -84,6 +89,13 @@ def environment_id(database: Database, name: str = MAIN) -> str:
 
 def file_of(database: Database) -> str:
     return written(database.read(lambda tx: exported(tx, MAIN, others=True)))
+
+
+@pytest.fixture(scope="module")
+def sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    opened = open_migrated(f"sqlite:///{tmp_path_factory.mktemp('seeding') / 'seeds.db'}")
+    yield opened
+    opened.close()
 
 
 @pytest.fixture
@@ -185,6 +197,40 @@ def test_an_export_taken_in_elsewhere_exports_the_same(seeded: Database, tmp_pat
     planted(other, text)
     assert file_of(other) == text
     other.close()
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=20)
+ascii_texts = st.text(st.characters(max_codepoint=127, exclude_characters="\0"), min_size=1, max_size=20)
+organizations_of_a_seed = st.fixed_dictionaries(
+    {"name": texts, "external_id": ascii_texts},
+    optional={
+        "metadata": st.dictionaries(st.text("abc:_-#", min_size=1, max_size=6), texts, max_size=3),
+        "allow_profiles_outside_organization": st.booleans(),
+        "domains": st.lists(
+            st.fixed_dictionaries(
+                {"domain": st.from_regex(r"[a-z]{3,8}\.example\.com", fullmatch=True)},
+                optional={"state": st.sampled_from(["pending", "verified", "failed", "unverified"])},
+            ),
+            max_size=3,
+            unique_by=lambda domain: domain["domain"],
+        ),
+    },
+)
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(organizations_of_a_seed, max_size=3, unique_by=lambda each: each["external_id"]))
+def test_any_seed_is_exported_as_one_that_makes_the_same(
+    sqlite: Database, written_down: list[dict[str, object]]
+) -> None:
+    one, other = f"one {secrets.token_hex(8)}", f"other {secrets.token_hex(8)}"
+    seed, _ = read("seed.json", json.dumps({"organizations": written_down}))
+    plant(sqlite, seed, one, RULES, POLICY, retention_days=90)
+    text = written(sqlite.read(lambda tx: exported(tx, one, others=False)))
+    again, left_out = read("seed.yaml", text)
+    assert left_out == []
+    plant(sqlite, again, other, RULES, POLICY, retention_days=90)
+    assert written(sqlite.read(lambda tx: exported(tx, other, others=False))) == text
 
 
 @pytest.mark.parametrize(

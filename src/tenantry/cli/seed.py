@@ -8,8 +8,6 @@ import click
 from tenantry.cli.common import migrated, settings_options, told_plainly
 from tenantry.settings import load
 
-_MAIN = "Development"
-
 
 @click.group(short_help="Seeds: what `tenantry dev` begins with.")
 def seed() -> None:
@@ -38,7 +36,8 @@ def export(environment: str | None, **options: str | None) -> None:
 
     API keys are not in it, since only their hashes are kept.
     """
+    main = importlib.import_module("tenantry.lab.seeds").MAIN_ENVIRONMENT
     seeding = importlib.import_module("tenantry.lab.seeding")
     with told_plainly(), migrated(load(options)) as database:
-        exported = database.read(lambda tx: seeding.exported(tx, environment or _MAIN, others=environment is None))
+        exported = database.read(lambda tx: seeding.exported(tx, environment or main, others=environment is None))
     click.echo(seeding.written(exported), nl=False)

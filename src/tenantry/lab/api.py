@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from tenantry.core.clock import timestamp
 from tenantry.core.endpoints import Resource
 from tenantry.core.page import Page
-from tenantry.lab import dns_routes, fault_routes, inbox_routes, request_routes, wire
+from tenantry.lab import dns_routes, fault_routes, inbox_routes, request_routes, seed_routes, wire
 from tenantry.lab.errors import NotAUniverse, TooManyUniverses, TooMuchDue, UniverseNotFound
 from tenantry.lab.pages import page_of
 from tenantry.lab.routes import Act, Visit, route
@@ -184,5 +184,6 @@ RESOURCE = Resource(
         *fault_routes.ENDPOINTS,
         *inbox_routes.ENDPOINTS,
         *request_routes.ENDPOINTS,
+        *seed_routes.ENDPOINTS,
     ),
 )

@@ -213,7 +213,7 @@ def exported(tx: Transaction, main: str, *, others: bool) -> dict[str, Any]:
 
 def _exported(tx: Transaction, row: EnvironmentRow) -> dict[str, Any]:
     caller = _caller(row)
-    organizations = [_plain(_decode(wire)) for wire in every(tx, caller)]
+    organizations = [plain(_decode(wire)) for wire in every(tx, caller)]
     endpoints = [_exported_endpoint(each) for each in endpoint_imports.records(tx, caller)]
     return {
         **({"organizations": organizations} if organizations else {}),
@@ -222,12 +222,12 @@ def _exported(tx: Transaction, row: EnvironmentRow) -> dict[str, Any]:
 
 
 def _exported_endpoint(record: endpoint_imports.EndpointRecord) -> dict[str, Any]:
-    plain = _plain(record)
-    enabled = plain.pop("status") == "enabled"
-    return {**plain, "enabled": enabled}
+    shown = plain(record)
+    enabled = shown.pop("status") == "enabled"
+    return {**shown, "enabled": enabled}
 
 
-def _plain(record: msgspec.Struct) -> dict[str, Any]:
+def plain(record: msgspec.Struct) -> dict[str, Any]:
     """Return a record as texts, lists and maps, without what says nothing."""
     plain: dict[str, Any] = msgspec.json.decode(_encode(record))
     return {name: value for name, value in plain.items() if value is not None and value != {}}

@@ -39,6 +39,9 @@ FOUND_BY_ITSELF = (
 )
 """The names under which a seed is found in the working folder, the first that is there."""
 
+MAIN_ENVIRONMENT = "Development"
+"""The environment of what stands at a file's top: that of the known key."""
+
 MADE_AT = 1_735_689_600_000
 """The beginning of the day in ids that are made from names, and of what has them: 2025-01-01."""
 
