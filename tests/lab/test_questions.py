@@ -27,9 +27,9 @@ def entry(number: int = 1, body: bytes = b"", **given: Any) -> Entry:
         method="POST",
         path="/organizations",
         query="",
-        fields=(("content-type", "application/json"),),
+        head="content-type: application/json",
         body=kept(body),
-        answer=Answered(201, (("x-request-id", "abc"),), kept(b"{}")),
+        answer=Answered(201, "x-request-id: abc", kept(b"{}")),
         sent="all",
         milliseconds=1.0,
         hit=None,
@@ -67,7 +67,7 @@ def test_every_condition_that_is_not_met_is_told() -> None:
     met = entry(
         body=b'{"name":"Acme","metadata":{"tier":"gold"}}',
         query="limit=10&order=desc",
-        fields=(("content-type", "application/json"), ("idempotency-key", "k1")),
+        head="content-type: application/json\nidempotency-key: k1",
         hit=Hit("fault_0001", FaultRule(fault="lose")),
     )
     right: dict[str, Any] = {
@@ -103,9 +103,7 @@ def test_every_condition_that_is_not_met_is_told() -> None:
 
 
 def test_the_body_of_a_form_is_the_object_that_it_stands_for() -> None:
-    form = entry(
-        body=b"name=Acme&metadata[tier]=gold", fields=(("content-type", "application/x-www-form-urlencoded"),)
-    )
+    form = entry(body=b"name=Acme&metadata[tier]=gold", head="content-type: application/x-www-form-urlencoded")
     assert differences(Conditions(body={"name": "Acme", "metadata": {"tier": "gold"}}), form) == []
 
 

@@ -4,6 +4,7 @@ import asyncio
 import time
 import uuid
 from contextlib import aclosing
+from functools import lru_cache
 
 import structlog
 
@@ -14,7 +15,7 @@ from tenantry.core.faces import AnswerRequest, ReadBody, drop, fields_of
 from tenantry.lab import fault_rules
 from tenantry.lab.connections import Broken, Dropped, Truncated
 from tenantry.lab.faults import Faults, Strike
-from tenantry.lab.request_log import Answered, Entry, Fields, Hit, RequestLog, Sent, kept
+from tenantry.lab.request_log import Answered, Entry, Hit, RequestLog, Sent, kept, lines
 
 _UNSEEN = frozenset({"/health", "/ready", "/docs", "/openapi.json"})
 """Pages: no part of the API, and asked for over and over by whoever waits for a server."""
@@ -56,7 +57,7 @@ class Observed:
                 method=request.method,
                 path=request.path,
                 query=request.query,
-                fields=_masked(request.fields()),
+                head=_masked(request.fields()),
                 body=kept(body) if body else _NO_BODY,
                 answer=None if made is None else _answered(made),
                 sent=_sent(made, broken),
@@ -112,11 +113,12 @@ async def _taken(request: Request, read_body: ReadBody) -> tuple[bytes, ReadBody
     return body, again
 
 
-def _masked(fields: list[tuple[str, str]]) -> Fields:
-    """Return headers without the key that they hold."""
-    return tuple([(name, mask(value) if name == "authorization" else value) for name, value in fields])
+def _masked(fields: list[tuple[str, str]]) -> str:
+    """Return headers without the key that they hold, as they are kept."""
+    return lines([(name, mask(value) if name == "authorization" else value) for name, value in fields])
 
 
+@lru_cache(maxsize=256)
 def mask(authorization: str) -> str:
     """Return an `Authorization` header of which only the beginning is left."""
     scheme, _, secret = authorization.partition(" ")
@@ -125,7 +127,7 @@ def mask(authorization: str) -> str:
 
 def _answered(made: Answer) -> Answered:
     body = kept(made.body) if isinstance(made, Response) else None
-    return Answered(made.status, tuple(fields_of(made)), body)
+    return Answered(made.status, lines(fields_of(made)), body)
 
 
 def _sent(made: Answer | None, broken: Broken | None) -> Sent:
