@@ -132,9 +132,9 @@ class LabServer:
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 (it is closed when the server has stopped)
         line = [sys.executable, "-m", "tenantry", "dev", "--database", "sqlite://", "--port", str(port)]
         self._process = subprocess.Popen(  # noqa: S603 (Tenantry itself)
-            [*line, "--api-key", _KEY, *arguments],
+            [*line, "--api-key", _KEY, "--stop-with-stdin", *arguments],
             cwd=folder,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,  # closed when this process ends, however it does
             stdout=self._output,
             stderr=subprocess.STDOUT,
             env=_environment(),
@@ -173,6 +173,8 @@ class LabServer:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        assert self._process.stdin is not None
+        self._process.stdin.close()
         self._output.seek(0)
         said = self._output.read().decode("utf-8", "replace")
         self._output.close()

@@ -2,8 +2,10 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from textwrap import dedent
 
@@ -131,6 +133,22 @@ def test_what_a_request_is_refused_for_is_told() -> None:
         server.main.request("GET", "/organizations/org_01EHWNCE74X7JSDV0X3SZ3KJNY")
     assert refused.value.status == 404
     server.stop()
+
+
+def test_a_server_ends_with_a_run_that_is_killed(tmp_path: Path) -> None:
+    suite = """
+        import os, pathlib, signal
+
+        def test_it(tenantry_server):
+            pathlib.Path("servers").write_text(tenantry_server.base_url)
+            os.kill(os.getpid(), signal.SIGKILL)
+        """
+    assert run(tmp_path, suite=suite).returncode == -signal.SIGKILL
+    (base_url,) = servers_of(tmp_path)
+    deadline = time.monotonic() + 20
+    while is_running(base_url):
+        assert time.monotonic() < deadline, "the server is still there"
+        time.sleep(0.1)
 
 
 def test_a_server_that_does_not_start_tells_why() -> None:

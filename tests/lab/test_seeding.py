@@ -167,6 +167,14 @@ def test_a_seed_that_has_grown_adds_what_is_new_alone(seeded: Database) -> None:
     assert len(after) == len(before) + 1
 
 
+def test_an_endpoint_whose_url_was_changed_in_the_file_stays_as_it_is(seeded: Database) -> None:
+    text = file_of(seeded)
+    assert "http://127.0.0.1:5005/hook" in text
+    before = rows(seeded)
+    planted(seeded, text.replace("5005/hook", "5005/other"))
+    assert rows(seeded) == before
+
+
 def test_an_event_past_its_time_is_not_put_in_again(seeded: Database) -> None:
     old = """
         events:

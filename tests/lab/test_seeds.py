@@ -246,6 +246,7 @@ def test_unknown_keys_are_named_at_every_depth() -> None:
         ("events:\n  - {event: user.created, data: 3}", 2, "events[0].data must be an object"),
         ("environments:\n  - slug: a", 2, "environments[0].name should not be empty"),
         ("environments:\n  - name: A\n  - name: A", 3, "environments[1].name is 'A' as at environments[0].name"),
+        ("environments:\n  - name: Development", 2, "environments[0].name must not be 'Development'"),
         ("environments:\n  - name: A\n    domain_policy: none", 3, "domain_policy must be one of"),
         ("environments:\n  - name: A\n    organizations:\n      - {}", 4, "environments[0].organizations[0].name"),
         ("- organizations", 1, "must hold an object"),
@@ -257,6 +258,12 @@ def test_a_wrong_value_is_told_with_file_line_and_reason(text: str, line: int, t
     refusal = refusal_of(text)
     assert refusal.startswith(f"tenantry.yaml, line {line}: ")
     assert told in refusal
+
+
+@pytest.mark.parametrize("file", ["deep.yaml", "deep.json"])
+@pytest.mark.parametrize("depth", [700, 20_000])
+def test_a_file_that_is_nested_too_deeply_is_told(file: str, depth: int) -> None:
+    assert re.search(r"nest|must hold an object", refusal_of("[" * depth + "]" * depth, file))
 
 
 def test_all_wrong_values_are_told_at_once_in_the_order_of_their_lines() -> None:

@@ -1,7 +1,10 @@
 """`tenantry dev` and `tenantry serve`."""
 
 import importlib
+import os
+import signal
 import sys
+import threading
 from pathlib import Path
 
 import click
@@ -21,9 +24,14 @@ _THIS_MACHINE = "127.0.0.0/8, ::1/128"
     *("database", "host", "port", "workers", "api_key", "log_format", "rate_limit"),
     *("seed", "dns_port", "profile", "universes", "universe_idle_seconds"),
 )
-def dev(**options: str | None) -> None:
+@click.option(
+    "--stop-with-stdin", is_flag=True, help="Stop when standard input ends: with the program that holds it."
+)
+def dev(*, stop_with_stdin: bool, **options: str | None) -> None:
     """Serve for development: migrates by itself, has a known key, and the lab (docs/lab.md)."""
     with told_plainly():
+        if stop_with_stdin:
+            threading.Thread(target=_stop_when_stdin_ends, daemon=True).start()
         settings = _reaching_this_machine(load(options))
         _check_settings(settings)
         if settings.workers > 1:
@@ -58,6 +66,13 @@ def serve(**options: str | None) -> None:
             server.check_address(settings)
         click.echo(f"Tenantry serves {_base_url(settings)}", err=True)
         server.run(settings, readable_log=_readable(settings))
+
+
+def _stop_when_stdin_ends() -> None:
+    """Stop as a signal would. A program that is killed stops nothing itself, but its end of a pipe is closed."""
+    while os.read(sys.stdin.fileno(), 1024):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _check_workers(settings: Settings) -> None:

@@ -1,7 +1,7 @@
 """Putting a seed into a database, and writing one of what is there.
 
-A seed makes what is missing and changes nothing that is there: organizations are found again by id or
-external id, endpoints by URL, keys by value, events by id, environments by name. So a restart changes nothing.
+A seed makes what is missing and changes nothing that is there: organizations are found again by id or external
+id, endpoints by id or URL, keys by value, events by id, environments by name. So a restart changes nothing.
 """
 
 import importlib

@@ -205,6 +205,8 @@ def _parsed(file: str, text: str, form: Format) -> dict[str, Any]:
         raise SeedRefused(file, [Problem(error.lineno, "", f"is no JSON: {error.msg}")]) from error
     except yaml_text.NotYaml as error:
         raise SeedRefused(file, [Problem(error.line, "", f"is no YAML that can be read: {error}")]) from error
+    except RecursionError as error:
+        raise SeedRefused(file, [Problem(None, "", "is nested too deeply")]) from error
     if value is not None and not isinstance(value, dict):
         raise SeedRefused(file, [Problem(1, "", "must hold an object, as `organizations: …`")])
     return value or {}
@@ -302,6 +304,10 @@ def _everything(raw: _File) -> list[tuple[str, _Contents]]:
 def _wrong(raw: _File) -> Iterator[FieldError]:
     """Yield what each value by itself does not tell: what is there twice, and names of what is not there."""
     yield from _twice("environments", "name", [each.name for each in raw.environments or []])
+    for index, named in enumerate(raw.environments or []):
+        if named.name == MAIN_ENVIRONMENT:
+            place = f"environments.{index}.name"
+            yield FieldError(place, f"{place} must not be '{MAIN_ENVIRONMENT}', which is what stands at the top")
     values: list[tuple[str, str | UnsetType]] = []
     for path, contents in _everything(raw):
         yield from _wrong_organizations(f"{path}organizations", contents.organizations or [])

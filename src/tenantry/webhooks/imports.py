@@ -22,15 +22,18 @@ class EndpointRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def take_in(tx: Transaction, caller: Caller, record: EndpointRecord, policy: TargetPolicy) -> WebhookEndpoint:
-    """Create an endpoint unless the environment has one of that URL, which stays as it is; return it.
+    """Create an endpoint unless the environment has one of that id or URL, which stays as it is; return it.
 
     What happened before is owed to none. Raises InvalidRequestParameters, InvalidUrl.
     """
+    identity = UNSET if record.id is UNSET else str(record.id)
+    known = None if identity is UNSET else store.select_endpoint(tx, caller.environment_id, identity)
+    if known is not None:
+        return service.shown(known)
     holder = store.select_endpoint_id_by_url(tx, caller.environment_id, record.endpoint_url)
     if holder is not None:
         return service.shown(service.get_row(tx, caller, holder))
     names = record.events or sorted(subscribable_names())
-    identity = UNSET if record.id is UNSET else str(record.id)
     return service.add(
         tx,
         caller,
