@@ -87,7 +87,7 @@ class Nodes:
             database,
             uses,
             # Receivers hold the time in a signature against their own clock, whatever that of the data shows.
-            Dispatcher(database, self._time, random.random, self._webhooks, self._send),
+            Dispatcher(database, self._time, random.random, self._webhooks, self._send, app.is_asked),
             build_checker(settings, database, world, random.random, ask),
             Exporter(database, settings.audit_log_export_days),
             event_retention_days=settings.event_retention_days,

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import selectors
 import sqlite3
 from collections import Counter
 from collections.abc import Callable
@@ -13,7 +12,6 @@ import pytest
 from registry import RULES, Registry, rows
 from tenantry.core.db import Database, World, migrate, open_database
 from tenantry.core.db.sqlite import SqliteTransaction
-from tenantry.core.pace import Pace
 from tenantry.domains import store
 from tenantry.domains.checker import Checker
 from tenantry.domains.examine import Asker, Authority
@@ -48,49 +46,6 @@ def test_of_10_000_domains_each_is_checked_before_any_is_checked_again(registry:
     assert set(Counter(checked).values()) == {1}
     assert len(checked) == 10_000
     assert {each.domain_id for each in registry.due(250)} <= set(checked[:2500])
-
-
-class _Leaps(selectors.SelectSelector):
-    """Waits for nothing: it is then as late as it would be, and a microsecond later at each turn."""
-
-    now = 0.0
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        self.now += (timeout or 0.0) + 1e-6
-        return super().select(0)
-
-
-class _LeapingLoop(asyncio.SelectorEventLoop):
-    """An event loop whose time leaps from one thing that is to happen to the next."""
-
-    def __init__(self) -> None:
-        self._leaps = _Leaps()
-        super().__init__(self._leaps)
-
-    def time(self) -> float:
-        return self._leaps.now
-
-
-@pytest.mark.parametrize("rate", [1, 10, 100, 1500])
-def test_10_000_questions_at_once_keep_to_the_rate_in_every_second(rate: int) -> None:
-    async def ask_all() -> list[tuple[float, int]]:
-        turns = Pace(float(rate), 0.05)
-        asked: list[tuple[float, int]] = []
-
-        async def ask(number: int) -> None:
-            await turns.turn()
-            asked.append((asyncio.get_running_loop().time(), number))
-
-        await asyncio.gather(*(ask(number) for number in range(10_000)))
-        return asked
-
-    with asyncio.Runner(loop_factory=_LeapingLoop) as runner:
-        asked = runner.run(ask_all())
-    assert [number for _, number in asked] == list(range(10_000))
-    times = [time for time, _ in asked]
-    most = rate + max(1, rate // 20)
-    assert all(late - early > 0.999 for early, late in zip(times, times[most:], strict=False))
-    assert times[-1] == pytest.approx(10_000 / rate, rel=0.01)
 
 
 class _Nowhere:

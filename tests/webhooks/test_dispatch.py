@@ -56,6 +56,7 @@ class Tenant:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.caller = caller_in(grant(database).environment_id)
+        self.is_asked = False
 
     def subscribe(self, *urls: str) -> None:
         def work(tx: Transaction) -> None:
@@ -84,7 +85,9 @@ async def delivering(tenant: Tenant, receivers: Receivers) -> AsyncIterator[None
     async def connect() -> Receivers:
         return receivers
 
-    dispatcher = Dispatcher(tenant.database, lambda: 1_800_000_000_000, lambda: 0.5, OPTIONS, connect)
+    dispatcher = Dispatcher(
+        tenant.database, lambda: 1_800_000_000_000, lambda: 0.5, OPTIONS, connect, lambda: tenant.is_asked
+    )
     running = asyncio.create_task(dispatcher.run())
     try:
         yield
@@ -128,3 +131,29 @@ async def test_busy_endpoints_that_fall_silent_together_leave_places_for_another
         tenant.happen(20)
         await receivers.until(lambda: receivers.taken["https://other.invalid"] == 20)
         assert all(receivers.taken[url] == 70 for url in busy)
+
+
+async def test_what_was_claimed_ahead_for_one_that_falls_silent_is_due_again_as_if_never_claimed(
+    tenant: Tenant,
+) -> None:
+    receivers, url = Receivers(), "https://busy.invalid"
+    tenant.subscribe(url)
+    tenant.happen(70)
+    async with delivering(tenant, receivers):
+        await receivers.until(lambda: receivers.taken[url] == 70)
+        receivers.silent = {url}
+        tenant.happen(200)
+        await receivers.until(lambda: receivers.kept[url] == OPTIONS.concurrency)
+    attempts = tenant.database.read(
+        lambda tx: tx.all("SELECT attempts, COUNT(*) FROM webhook_deliveries WHERE due_at IS NOT NULL GROUP BY 1")
+    )
+    assert sorted(attempts) == [(0, 200 - OPTIONS.concurrency), (1, OPTIONS.concurrency)]
+
+
+async def test_beside_requests_everything_is_delivered_too(tenant: Tenant) -> None:
+    receivers, url = Receivers(), "https://quick.invalid"
+    tenant.is_asked = True
+    tenant.subscribe(url)
+    tenant.happen(300)
+    async with delivering(tenant, receivers):
+        await receivers.until(lambda: receivers.taken[url] == 300)

@@ -32,6 +32,7 @@ OpenPage: TypeAlias = Callable[[], Awaitable[Response]]
 
 _UUID_MASK = ~(0xF000 << 64 | 0xC000 << 48)
 _UUID_VERSION_4 = 0x4000 << 64 | 0x8000 << 48
+_LULL_SECONDS = 0.05
 _CLIENT_GONE = 499  # for the log: nobody is there to read it
 _RECORDED_FAILURES = frozenset({400, 404, 409, 422})
 
@@ -72,6 +73,7 @@ class Api:
         self._throttle = throttle
         self._max_body_bytes = max_body_bytes
         self._watch = Watch(database)
+        self._asked = -_LULL_SECONDS
         self._encode = msgspec.json.Encoder().encode
         self._pages = dict(pages)
         self._router = router
@@ -90,9 +92,13 @@ class Api:
         """The name of every operation."""
         return frozenset(endpoint.name for endpoint in self._router.targets())
 
+    def is_asked(self) -> bool:
+        """Return whether requests come in just now."""
+        return time.perf_counter() - self._asked < _LULL_SECONDS
+
     async def answer(self, request: Request, read_body: ReadBody) -> Answer:
         """Answer one request, whatever happens, and log it. The body is read only where it is used."""
-        started = time.perf_counter()
+        started = self._asked = time.perf_counter()
         request_id = _request_id()
         method = "GET" if request.method == "HEAD" else request.method
         page = self._pages.get(request.path) if method == "GET" else None

@@ -24,7 +24,7 @@ from tenantry.webhooks.wire import DisabledWebhookEndpoint
 ATTEMPT_PREFIX = "wha"
 DELIVERY_PREFIX = "whd"
 
-_FANNED_AT_ONCE = 200
+_FANNED_AT_ONCE = 100
 _DROPPED_AT_ONCE = 500
 _PRUNED_AT_ONCE = 500
 _GONE = 410
@@ -85,10 +85,13 @@ def fan_out(tx: Transaction, environment_id: str) -> None:
     if not passed:
         return
     subscriptions = [(each, _names(names)) for each, names in store.select_subscriptions(tx, environment_id)]
-    for event in passed:
-        for endpoint_id, names in subscriptions:
-            if event.event in names:
-                store.insert_delivery(tx, environment_id, endpoint_id, event.id, event.event)
+    owed = [
+        store.NewDelivery(endpoint_id, event.id, event.event)
+        for event in passed
+        for endpoint_id, names in subscriptions
+        if event.event in names
+    ]
+    store.insert_deliveries(tx, environment_id, owed)
     last = passed[-1]
     store.update_place(tx, PlaceRow(environment_id, last.transaction_id, last.position))
 
@@ -152,27 +155,31 @@ def _secrets(endpoint: EndpointRow, milliseconds: int) -> tuple[str, ...]:
     return (endpoint.secret, previous)
 
 
+def release(tx: Transaction, parcels: Sequence[Parcel]) -> None:
+    """Give back claimed deliveries of which nothing was sent: they are due now, as if never claimed."""
+    store.release(tx, [(parcel.delivery_id, parcel.attempts) for parcel in parcels])
+
+
 def record(tx: Transaction, results: Sequence[Result], waits: Sequence[float]) -> None:
     """Keep what came of attempts: each delivery is made, due again by the schedule, or given up.
 
     An endpoint that answers 410, or has only failed for five days, is disabled, with an event.
     """
     by_endpoint: dict[tuple[str, str], list[Result]] = {}
+    store.insert_attempts(tx, [_attempt(tx, result) for result in results])
+    store.update_delivered(tx, [each.parcel.delivery_id for each in results if each.outcome.delivered])
     for result in results:
         parcel = result.parcel
-        _keep_attempt(tx, result)
-        if result.outcome.delivered:
-            store.update_delivered(tx, parcel.delivery_id)
-        else:
+        if not result.outcome.delivered:
             store.update_failed(tx, parcel.delivery_id, parcel.attempts, _due_again(tx, result, waits))
         by_endpoint.setdefault((parcel.environment_id, parcel.endpoint_id), []).append(result)
     for (environment_id, endpoint_id), of_endpoint in by_endpoint.items():
         _judge(tx, environment_id, endpoint_id, of_endpoint)
 
 
-def _keep_attempt(tx: Transaction, result: Result) -> None:
+def _attempt(tx: Transaction, result: Result) -> AttemptRow:
     outcome = result.outcome
-    row = AttemptRow(
+    return AttemptRow(
         id=tx.new_id(ATTEMPT_PREFIX),
         delivery_id=result.parcel.delivery_id,
         status=outcome.status,
@@ -181,7 +188,6 @@ def _keep_attempt(tx: Transaction, result: Result) -> None:
         error=outcome.error,
         created_at=tx.now,
     )
-    store.insert_attempt(tx, row)
 
 
 def _due_again(tx: Transaction, result: Result, waits: Sequence[float]) -> int | None:

@@ -2,11 +2,13 @@
 
 Nothing is sent within a transaction. Each endpoint has only so many deliveries under way
 at once, and those that are not known to be quick only a share of all, so that however
-many are slow or dead, they hold up nobody else.
+many are slow or dead, they hold up nobody else. Beside requests deliveries are begun at
+an even pace, so that the requests go on as quickly as before.
 """
 
 import asyncio
 import contextlib
+from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 
@@ -16,6 +18,7 @@ import structlog
 from tenantry.core.clock import Clock
 from tenantry.core.db import Database
 from tenantry.core.outgoing import Outcome, Sender
+from tenantry.core.pace import Pace
 from tenantry.core.signature import HEADER, signature
 from tenantry.webhooks import delivery
 from tenantry.webhooks.delivery import Parcel, Result
@@ -23,11 +26,13 @@ from tenantry.webhooks.delivery import Parcel, Result
 log = structlog.get_logger("tenantry.webhooks")
 
 _INTERVAL_SECONDS = 0.25
-_LEAST_REST_SECONDS = 0.002
+_LEAST_REST_SECONDS = 0.005
 _AFTER_FAILURE_SECONDS = 1.0
 _STOP_SECONDS = 3.0
-_MOST_AT_ONCE = 512
-_STARTED_AT_ONCE = 4
+_MOST_AT_ONCE = 512  # in hand, those that wait to be sent among them
+_RECORDED_AT_ONCE = 64
+_PACE_BESIDE_REQUESTS = 1650.0  # a second
+_BURST_SECONDS = 0.005
 # An endpoint has one delivery at once until it takes one, then a few. Each that it takes quickly is room
 # for another; one that is slow, from the moment at which it is, takes it back to the few, a failure to one.
 _FEW_AT_ONCE = 4
@@ -47,8 +52,40 @@ class Options(msgspec.Struct, frozen=True):
     concurrency: int
 
 
+class _Line:
+    """What this process has in hand for one endpoint: what waits to be sent, what is under way since when."""
+
+    def __init__(self) -> None:
+        self.waiting: deque[Parcel] = deque()
+        self.under_way: dict[asyncio.Task[None], float] = {}
+        self.most = 1
+        self.begun: float | None = None
+
+    @property
+    def in_hand(self) -> int:
+        return len(self.waiting) + len(self.under_way)
+
+    def is_quick(self, now: float) -> bool:
+        """Return whether the endpoint took its last delivery quickly, and none has been under way for long."""
+        oldest = next(iter(self.under_way.values()), now)
+        return self.most > _FEW_AT_ONCE and (now - oldest) * 1000 < _QUICK_MILLISECONDS
+
+    def room(self, now: float, concurrency: int) -> int:
+        """Return how many may be under way at once."""
+        return min(self.most, concurrency if self.is_quick(now) else _FEW_AT_ONCE)
+
+    def learn(self, outcome: Outcome) -> None:
+        """Take in how the endpoint took a delivery."""
+        if not outcome.delivered:
+            self.most = 1
+        elif outcome.latency_ms < _QUICK_MILLISECONDS:
+            self.most = max(self.most, _FEW_AT_ONCE) + 1
+        else:
+            self.most = _FEW_AT_ONCE
+
+
 class Dispatcher:
-    """Delivers what is owed until it is stopped."""
+    """Delivers what is owed until it is stopped. `is_asked` tells whether requests come in meanwhile."""
 
     def __init__(
         self,
@@ -57,6 +94,7 @@ class Dispatcher:
         chance: Callable[[], float],
         options: Options,
         connect: Callable[[], Awaitable[Sender]],
+        is_asked: Callable[[], bool],
     ) -> None:
         self._database = database
         self._clock = clock
@@ -64,9 +102,9 @@ class Dispatcher:
         self._options = options
         self._connect = connect
         self._sender: Sender | None = None
-        self._under_way: dict[str, dict[asyncio.Task[None], float]] = {}
-        self._begun: dict[str, float] = {}
-        self._most: dict[str, int] = {}
+        self._is_asked = is_asked
+        self._pace = Pace(_PACE_BESIDE_REQUESTS, _BURST_SECONDS)
+        self._lines: defaultdict[str, _Line] = defaultdict(_Line)
         self._finished: list[Result] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._woken = asyncio.Event()
@@ -110,52 +148,55 @@ class Dispatcher:
             await asyncio.wait(self._tasks, timeout=_STOP_SECONDS)
         for task in self._tasks:
             task.cancel()
-        await self._record()
+        await asyncio.gather(self._record(), self._release(list(self._lines.values())))
         if self._sender is not None:
             await self._sender.close()
 
     async def _turn(self) -> bool:
-        """Record what is through and begin what is due; return whether anything was found to do."""
-        found, _ = await asyncio.gather(self._database.read_soon(delivery.waiting), self._record())
-        for environment_id in found.environments:
-            await self._database.write_soon(partial(delivery.fan_out, environment_id=environment_id))
-            self._woken.set()
+        """Record what is through and begin what is due; return whether anything was found to do.
+
+        What is written is asked for at once: SQLite makes one transaction of it.
+        """
+        found = await self._database.read_soon(delivery.waiting)
         rooms = self._rooms(found.endpoints)
-        if not any(rooms.values()):
-            return bool(found.environments)
-        lease = round((self._options.timeout + _LEASE_SLACK_SECONDS) * 1000)
-        parcels = await self._database.write_soon(lambda tx: delivery.claim(tx, rooms, lease))
+        now = asyncio.get_running_loop().time()
+        slow = [line for line in self._lines.values() if line.waiting and not line.is_quick(now)]
+        write = self._database.write_soon
+        fanning = [write(partial(delivery.fan_out, environment_id=each)) for each in found.environments]
+        claiming = asyncio.ensure_future(self._claim(rooms))
+        await asyncio.gather(self._record(), self._release(slow), *fanning, claiming)
+        parcels = claiming.result()
         if parcels and self._sender is None:
             self._sender = await self._connect()
-        for index, parcel in enumerate(parcels):
-            if index % _STARTED_AT_ONCE == 0:
-                await asyncio.sleep(0)  # requests have their turn in between
-            self._start(parcel)
-        return True
+        for parcel in parcels:
+            self._lines[parcel.endpoint_id].waiting.append(parcel)
+        for endpoint_id in rooms:
+            self._advance(self._lines[endpoint_id])
+        if found.environments:
+            self._woken.set()
+        return bool(found.environments or rooms)
 
     def _rooms(self, endpoints: list[str]) -> dict[str, int]:
-        """Return how many more deliveries may be under way to each endpoint, those with the fewest first.
+        """Return how many more deliveries may be claimed for each endpoint, those with the fewest in hand first.
 
-        Those that are quick get equal parts of what is free, and one part stays free for who comes next.
+        Those that are quick get equal parts of what is free, and one part stays free for who comes next. Of
+        theirs as many are claimed ahead as may be under way: the next is at hand when one is through.
         """
         now = asyncio.get_running_loop().time()
-        free = _MOST_AT_ONCE - len(self._tasks)
-        doubtful = sum(
-            min(len(tasks), _FEW_AT_ONCE)
-            for each, tasks in self._under_way.items()
-            if not self._is_quick(each, now)
-        )
-        quick = {each for each in endpoints if self._is_quick(each, now)}
+        lines = self._lines
+        free = _MOST_AT_ONCE - sum(line.in_hand for line in lines.values())
+        doubtful = sum(min(len(line.under_way), _FEW_AT_ONCE) for line in lines.values() if not line.is_quick(now))
+        quick = {each for each in endpoints if lines[each].is_quick(now)}
         part = free // (len(quick) + 1)
         rooms = {}
         for endpoint_id in sorted(endpoints, key=self._order):
-            under_way = len(self._under_way.get(endpoint_id, ()))
-            most = min(self._options.concurrency, self._most.get(endpoint_id, 1))
+            line = lines[endpoint_id]
+            most = line.room(now, self._options.concurrency)
             if endpoint_id in quick:
-                room = min(most - under_way, max(part, 1 - under_way), free)
+                room = min(2 * most - line.in_hand, max(part, 1 - line.in_hand), free)
             else:
-                share = _TRIED_AT_ONCE if endpoint_id in self._begun else _UNTRIED_AT_ONCE
-                room = min(min(most, _FEW_AT_ONCE) - under_way, share - doubtful, free)
+                share = _UNTRIED_AT_ONCE if line.begun is None else _TRIED_AT_ONCE
+                room = min(most - line.in_hand, share - doubtful, free)
                 doubtful += max(0, room)
             if room > 0:
                 rooms[endpoint_id] = room
@@ -163,58 +204,68 @@ class Dispatcher:
         return rooms
 
     def _order(self, endpoint_id: str) -> tuple[int, float]:
-        """Return what sorts those first that have the fewest under way, then those not begun for the longest."""
-        return len(self._under_way.get(endpoint_id, ())), self._begun.get(endpoint_id, 0.0)
+        """Return what sorts those first that have the fewest in hand, then those not begun for the longest."""
+        line = self._lines[endpoint_id]
+        return line.in_hand, line.begun or 0.0
 
-    def _is_quick(self, endpoint_id: str, now: float) -> bool:
-        """Return whether an endpoint took its last delivery quickly, and none has been under way for long."""
-        oldest = next(iter(self._under_way.get(endpoint_id, {}).values()), now)
-        most = self._most.get(endpoint_id, 1)
-        return most > _FEW_AT_ONCE and (now - oldest) * 1000 < _QUICK_MILLISECONDS
+    async def _claim(self, rooms: dict[str, int]) -> list[Parcel]:
+        if not rooms:
+            return []
+        lease = round((self._options.timeout + _LEASE_SLACK_SECONDS) * 1000)
+        return await self._database.write_soon(lambda tx: delivery.claim(tx, rooms, lease))
 
-    def _start(self, parcel: Parcel) -> None:
+    async def _release(self, lines: list[_Line]) -> None:
+        """Let what waits to be sent be due again, for this process or another."""
+        parcels = [parcel for line in lines for parcel in line.waiting]
+        for line in lines:
+            line.waiting.clear()
+        if parcels:
+            await self._database.write_soon(lambda tx: delivery.release(tx, parcels))
+
+    def _advance(self, line: _Line) -> None:
+        """Begin what waits, as far as there is room."""
         loop = asyncio.get_running_loop()
-        task = loop.create_task(self._deliver(parcel))
-        self._begun[parcel.endpoint_id] = loop.time()
-        self._under_way.setdefault(parcel.endpoint_id, {})[task] = loop.time()
-        self._tasks.add(task)
-        task.add_done_callback(partial(self._end, parcel))
+        room = line.room(loop.time(), self._options.concurrency)
+        while line.waiting and len(line.under_way) < room:
+            parcel = line.waiting.popleft()
+            task = loop.create_task(self._deliver(parcel, line))
+            line.begun = line.under_way[task] = loop.time()
+            self._tasks.add(task)
+            task.add_done_callback(partial(self._end, parcel, line))
 
-    def _end(self, parcel: Parcel, task: asyncio.Task[None]) -> None:
+    def _end(self, parcel: Parcel, line: _Line, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        del self._under_way[parcel.endpoint_id][task]
-        if not self._under_way[parcel.endpoint_id]:
-            del self._under_way[parcel.endpoint_id]
-        if not task.cancelled() and (error := task.exception()) is not None:
+        del line.under_way[task]
+        if task.cancelled():
+            return
+        if (error := task.exception()) is not None:
             log.error("delivery failed", delivery=parcel.delivery_id, exc_info=error)
+        self._advance(line)
         self._woken.set()
 
-    async def _deliver(self, parcel: Parcel) -> None:
+    async def _deliver(self, parcel: Parcel, line: _Line) -> None:
         """Send a parcel signed by its newest secret; when that is refused and an older one counts, by that."""
         assert self._sender is not None
+        if self._is_asked():
+            await self._pace.turn()
         outcome = Outcome(None, 0)
         for secret in parcel.secrets:
             headers = {HEADER: signature(secret, self._clock(), parcel.body)}
             outcome = await self._sender.send(parcel.url, parcel.body, headers)
             if outcome.delivered or outcome.status is None:
                 break
-        self._learn(parcel.endpoint_id, outcome)
+        line.learn(outcome)
         self._finished.append(Result(parcel, outcome, self._chance()))
-
-    def _learn(self, endpoint_id: str, outcome: Outcome) -> None:
-        if not outcome.delivered:
-            self._most.pop(endpoint_id, None)
-        elif outcome.latency_ms < _QUICK_MILLISECONDS:
-            self._most[endpoint_id] = self._most.get(endpoint_id, _FEW_AT_ONCE) + 1
-        else:
-            self._most[endpoint_id] = _FEW_AT_ONCE
 
     async def _record(self) -> None:
         finished, self._finished = self._finished, []
-        if not finished:
-            return
+        some = [finished[at : at + _RECORDED_AT_ONCE] for at in range(0, len(finished), _RECORDED_AT_ONCE)]
+        await asyncio.gather(*(self._record_some(results) for results in some))
+
+    async def _record_some(self, results: list[Result]) -> None:
+        """Record some results, which stay when that fails."""
         try:
-            await self._database.write_soon(lambda tx: delivery.record(tx, finished, self._options.waits))
+            await self._database.write_soon(lambda tx: delivery.record(tx, results, self._options.waits))
         except BaseException:
-            self._finished = finished + self._finished
+            self._finished = results + self._finished
             raise

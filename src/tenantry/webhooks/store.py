@@ -197,6 +197,24 @@ def select_subscriptions(tx: Transaction, environment_id: str) -> list[tuple[str
     return [(row[0], row[1]) for row in rows]
 
 
+class NewDelivery(msgspec.Struct, frozen=True):
+    """An event to owe to an endpoint. `body` is what is sent instead of the event."""
+
+    endpoint_id: str
+    event_id: str
+    event: str
+    body: bytes | None = None
+
+
+_INSERT_DELIVERY: LiteralString = (
+    "INSERT INTO webhook_deliveries (id, environment_id, endpoint_id, event_id, event, status, attempts,"
+    " due_at, body, created_at, updated_at)"
+    " VALUES (:id, :environment_id, :endpoint_id, :event_id, :event, 'pending', 0, :due_at, :body, :now, :now)"
+    " ON CONFLICT (endpoint_id, event_id) DO UPDATE"
+    " SET status = 'pending', attempts = 0, due_at = excluded.due_at, updated_at = excluded.updated_at"
+)
+
+
 def insert_delivery(
     tx: Transaction, environment_id: str, endpoint_id: str, event_id: str, event: str, body: bytes | None = None
 ) -> str:
@@ -204,25 +222,30 @@ def insert_delivery(
 
     One that is owed or was made before keeps its id and is owed anew.
     """
-    row = tx.one(
-        "INSERT INTO webhook_deliveries (id, environment_id, endpoint_id, event_id, event, status, attempts,"
-        " due_at, body, created_at, updated_at)"
-        " VALUES (:id, :environment_id, :endpoint_id, :event_id, :event, 'pending', 0, :due_at, :body, :now, :now)"
-        " ON CONFLICT (endpoint_id, event_id) DO UPDATE"
-        " SET status = 'pending', attempts = 0, due_at = excluded.due_at, updated_at = excluded.updated_at"
-        " RETURNING id",
-        id=tx.new_id("whd"),
-        environment_id=environment_id,
-        endpoint_id=endpoint_id,
-        event_id=event_id,
-        event=event,
-        due_at=tx.milliseconds,
-        body=body,
-        now=tx.now,
-    )
+    delivery = NewDelivery(endpoint_id, event_id, event, body)
+    row = tx.one(_INSERT_DELIVERY + " RETURNING id", **_delivery_row(tx, environment_id, delivery))
     assert row is not None
     identity: str = row[0]
     return identity
+
+
+def insert_deliveries(tx: Transaction, environment_id: str, deliveries: list[NewDelivery]) -> None:
+    """Owe many, as `insert_delivery` does each."""
+    if deliveries:
+        tx.run_all(_INSERT_DELIVERY, [_delivery_row(tx, environment_id, each) for each in deliveries])
+
+
+def _delivery_row(tx: Transaction, environment_id: str, delivery: NewDelivery) -> dict[str, object]:
+    return {
+        "id": tx.new_id("whd"),
+        "environment_id": environment_id,
+        "endpoint_id": delivery.endpoint_id,
+        "event_id": delivery.event_id,
+        "event": delivery.event,
+        "due_at": tx.milliseconds,
+        "body": delivery.body,
+        "now": tx.now,
+    }
 
 
 def select_owed(tx: Transaction) -> list[str]:
@@ -285,21 +308,30 @@ def select_targets(tx: Transaction, endpoint_ids: list[str]) -> dict[str, tuple[
     return {row[1]: (row[0], _endpoint(row[1:])) for row in rows}
 
 
-def insert_attempt(tx: Transaction, row: AttemptRow) -> None:
-    """Keep one attempt."""
-    tx.run(
+def insert_attempts(tx: Transaction, rows: list[AttemptRow]) -> None:
+    """Keep some attempts."""
+    tx.run_all(
         "INSERT INTO webhook_attempts (id, delivery_id, status, latency_ms, answer, error, created_at)"
         " VALUES (:id, :delivery_id, :status, :latency_ms, :answer, :error, :created_at)",
-        **msgspec.structs.asdict(row),
+        [msgspec.structs.asdict(row) for row in rows],
     )
 
 
-def update_delivered(tx: Transaction, delivery_id: str) -> None:
-    """Mark a delivery as made, whoever holds its lease."""
-    tx.run(
-        "UPDATE webhook_deliveries SET status = 'delivered', due_at = NULL, updated_at = :now WHERE id = :id",
-        id=delivery_id,
-        now=tx.now,
+def update_delivered(tx: Transaction, delivery_ids: list[str]) -> None:
+    """Mark deliveries as made, whoever holds their leases."""
+    if delivery_ids:
+        tx.run_all(
+            "UPDATE webhook_deliveries SET status = 'delivered', due_at = NULL, updated_at = :now WHERE id = :id",
+            [{"id": each, "now": tx.now} for each in delivery_ids],
+        )
+
+
+def release(tx: Transaction, claims: list[tuple[str, int]]) -> None:
+    """Undo claims, of which each is a delivery's id and its attempts, unless its lease has gone to another."""
+    tx.run_all(
+        "UPDATE webhook_deliveries SET due_at = :now, attempts = attempts - 1"
+        " WHERE id = :id AND attempts = :attempts AND due_at IS NOT NULL",
+        [{"id": each, "attempts": attempts, "now": tx.milliseconds} for each, attempts in claims],
     )
 
 
