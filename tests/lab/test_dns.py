@@ -144,6 +144,7 @@ def test_what_is_set_is_shown_changed_and_forgotten(universe: httpx.Client) -> N
         ("acme.com", {"cname": "a b"}, "cname"),
         ("acme.com", {"cname": "b.com", "txt": ["x"]}, "txt"),
         ("acme.com", {"delay_ms": -1}, "delay_ms"),
+        ("acme.com", {"text": ["x"]}, "text"),
     ],
 )
 def test_what_cannot_be_set_is_a_422_that_names_the_field(

@@ -67,6 +67,10 @@ def test_reading_needs_the_key_and_universes_do_not_mix(fork: Any, dev: Server) 
     assert httpx.post(f"{dev.base_url}{INBOX}/universe_01M8DGJDHQ0EGE8TF5ZZWYPS48", json={}).status_code == 404
 
 
+def test_serve_has_no_inbox(api: httpx.Client) -> None:
+    assert api.post(f"{INBOX}/main", json={}).status_code == 404
+
+
 def test_messages_are_read_on_from_the_last_and_by_event_and_forgotten(universe: httpx.Client) -> None:
     url = read(universe)["url"]
     for name in ("a", "b", "a"):

@@ -196,7 +196,7 @@ def test_unknown_keys_are_named_at_every_depth() -> None:
         (
             "organizations:\n  - id: acme\n    name: A",
             2,
-            "organizations[0].id must be an id that begins with org_",
+            "organizations[0].id must be org_ and a ULID, as org_01",
         ),
         ("organizations:\n  - name: 3", 2, "organizations[0].name must be a string"),
         ("organizations:\n  - name: A\n    external_id: 7", 3, "organizations[0].external_id must be a string"),

@@ -57,7 +57,7 @@ class Dns(msgspec.Struct, frozen=True, kw_only=True, tag_field="object", tag="dn
     data: list[DnsName]
 
 
-class ChangeDns(msgspec.Struct, frozen=True, kw_only=True):
+class ChangeDns(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What names get that are not set."""
 
     others: Annotated[

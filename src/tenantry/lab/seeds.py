@@ -9,7 +9,7 @@ import importlib
 import json
 import re
 from collections.abc import Iterable, Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType, inspect
@@ -72,10 +72,25 @@ class SeedRefused(Exception):
         self.problems = problems
 
 
+class PinnedId(OrganizationCursor):
+    """The id of an organization, as the file has it."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the id. Raises ValueError."""
+        try:
+            return super().parse(text)
+        except ValueError as error:
+            raise ValueError("must be org_ and a ULID, as org_01EHWNCE74X7JSDV0X3SZ3KJNY, or left out") from error
+
+
 class SeedOrganization(OrganizationRecord, frozen=True, kw_only=True):
     """An organization; what is absent is as for a new one."""
 
     name: Name
+    id: PinnedId | UnsetType = UNSET
 
 
 class SeedKey(msgspec.Struct, frozen=True, kw_only=True):

@@ -41,7 +41,7 @@ class ZoneName(ParsedText):
         return cls(name)
 
 
-class Rule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Rule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """What is set for a name: records, or a failure instead of them."""
 
     txt: Annotated[
