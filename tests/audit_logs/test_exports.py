@@ -18,10 +18,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audit_events import ACTIONS, declare, new_organization, random_event, value_of, write
-from support import Server, caller_in, client, grant, open_migrated
-from tenantry.audit_logs import exports, links, sheet
+from support import Server, caller_in, client, grant, open_migrated, wait_until_served
+from tenantry.audit_logs import exports, links, sealing, sheet
 from tenantry.audit_logs.exports import InvalidLink, Part, Work
 from tenantry.audit_logs.links import Link
+from tenantry.audit_logs.stored import public_keys
+from tenantry.audit_logs.verify import Checked, check, checkpoints_in
 from tenantry.audit_logs.wire import AuditLogExport, CreateAuditLogExport, OccurredAt
 from tenantry.core.caller import Caller
 from tenantry.core.cells import original
@@ -119,16 +121,6 @@ def test_an_organization_without_events_has_an_export_with_the_columns_alone(
     api: httpx.Client, organization_id: str
 ) -> None:
     assert export(api, organization_id).text == ",".join(sheet.COLUMNS) + "\r\n"
-
-
-def test_an_export_as_ndjson_holds_the_events_as_they_are_read(
-    api: httpx.Client, organization_id: str, event: Json
-) -> None:
-    send(api, organization_id, event)
-    file = export(api, organization_id, format="ndjson")
-    assert file.headers["content-type"] == "application/x-ndjson"
-    read = api.get("/tenantry/audit_logs/events", params={"organization_id": organization_id}).json()["data"]
-    assert [json.loads(line) for line in file.text.splitlines()] == read
 
 
 @pytest.mark.parametrize(
@@ -275,7 +267,7 @@ _FORMULAS = st.sampled_from(["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "'=
     )
 )
 def test_a_csv_is_read_back_as_it_was_and_no_cell_of_it_is_a_formula(wires: list[bytes]) -> None:
-    text = (sheet.head("csv") + sheet.lines("csv", wires)).decode()
+    text = (sheet.head() + sheet.lines(wires)).decode()
     rows = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
     assert len(rows) == len(wires)
     for row, wire in zip(rows, wires, strict=True):
@@ -328,7 +320,7 @@ class Trail:
         return self.database.write(lambda tx: exports.create(tx, self.caller, wanted)).id
 
     def claim(self) -> Work | None:
-        return self.database.write(lambda tx: exports.claim(tx, LEASE, KEEP_DAYS))
+        return self.database.write(lambda tx: exports.claim(tx, LEASE, KEEP_DAYS, None))
 
     def look(self, work: Work, most: int) -> Part:
         part = self.database.read(lambda tx: exports.look(tx, work, work.place, most))
@@ -494,3 +486,61 @@ def test_a_link_opens_at_every_server_of_the_database(database_url: str, engine:
     assert second.stop() == 0
     if engine == "postgres":
         assert first.stop() == 0
+
+
+def checked(text: str, known: dict[str, bytes]) -> Checked:
+    lines = [line + b"\n" for line in text.encode().split(b"\n")[:-1]]
+    return check(lines, checkpoints_in(lines, known))
+
+
+@pytest.mark.parametrize("most", [1, 7, 50, 1000])
+def test_an_export_of_all_as_ndjson_can_be_proved_whole(trail: Trail, most: int) -> None:
+    seal_all(trail.database)
+    export_id = trail.ask(format="ndjson")
+    trail.make(most)
+    found = checked(trail.download(export_id), trail.database.read(public_keys))
+    assert (found.filtered, found.events, found.first, found.last, found.unsealed) == (False, 50, 1, 50, 0)
+    assert found.signed is not None
+    assert found.signed.sequence == 50
+
+
+@pytest.mark.parametrize("most", [1, 7, 1000])
+def test_an_export_of_some_as_ndjson_holds_each_as_it_was_sealed(trail: Trail, most: int) -> None:
+    seal_all(trail.database)
+    export_id = trail.ask(format="ndjson", actions=[ACTIONS[0]])
+    trail.make(most)
+    text = trail.download(export_id)
+    found = checked(text, trail.database.read(public_keys))
+    assert found.filtered
+    assert found.events == sum(each.action == ACTIONS[0] for each in trail.events)
+    assert {json.loads(line)["event"]["action"] for line in text.splitlines() if "event" in json.loads(line)} == {
+        ACTIONS[0]
+    }
+
+
+@pytest.mark.parametrize("body", [{}, {"actor_ids": ["user_1"]}])
+def test_what_is_not_sealed_yet_is_exported_too(trail: Trail, body: Json) -> None:
+    export_id = trail.ask(format="ndjson", **body)
+    trail.make(20)
+    found = checked(trail.download(export_id), {})
+    assert found.unsealed == sum(not body or each.actor.id == "user_1" for each in trail.events)
+
+
+def seal_all(database: Database) -> None:
+    wait_until_served(database)
+    while database.write(sealing.seal):
+        pass
+
+
+def test_an_export_as_ndjson_holds_the_events_as_they_are_read(
+    api: httpx.Client, organization_id: str, event: Json
+) -> None:
+    send(api, organization_id, event)
+    file = export(api, organization_id, format="ndjson")
+    assert file.headers["content-type"] == "application/x-ndjson"
+    read = api.get("/tenantry/audit_logs/events", params={"organization_id": organization_id}).json()["data"]
+    head, *lines = [json.loads(line) for line in file.text.splitlines()]
+    assert (head["format"], head["organization_id"]) == ("tenantry-audit-log/1", organization_id)
+    for each in read:
+        del each["seal"]
+    assert [line["event"] for line in lines if "event" in line] == read

@@ -22,8 +22,8 @@ from audit_events import (
     value_of,
     write,
 )
-from support import Access, Server, caller_in, client, fresh_database_url, grant, open_migrated
-from tenantry.audit_logs import reading
+from support import Access, Server, caller_in, client, fresh_database_url, grant, open_migrated, wait_until_served
+from tenantry.audit_logs import reading, sealing
 from tenantry.audit_logs.filters import Filter, Kept, Place, fold, is_place, matches, may_hold, place_of, text_of
 from tenantry.audit_logs.search import THOROUGH
 from tenantry.audit_logs.wire import EventPlace, ListAuditLogEvents, OccurredAt
@@ -187,7 +187,7 @@ def walk(
 def sent(event: Json) -> Json:
     """Return what was sent of an event that was read."""
     kept = dict(event)
-    for name in ("object", "id", "organization_id", "version", "created_at"):
+    for name in ("object", "id", "organization_id", "version", "created_at", "seal"):
         del kept[name]
     return kept
 
@@ -249,8 +249,20 @@ def test_an_event_is_read_as_it_was_written(api: httpx.Client, organization_id: 
         "organization_id": organization_id,
         "created_at": read["created_at"],
         "version": 1,
+        "seal": read["seal"],
     }
     assert read["id"].startswith("audit_log_event_")
+
+
+def test_an_event_shows_its_place_in_the_chain_once_it_is_sealed(trails: Trails) -> None:
+    query = ListAuditLogEvents(organization_id=trails.ids[0], limit=1)
+    assert msgspec.json.decode(trails.page(query).data[0])["seal"] is None
+    wait_until_served(trails.database)
+    while trails.database.write(sealing.seal):
+        pass
+    seal = msgspec.json.decode(trails.page(query).data[0])["seal"]
+    assert 1 <= seal["sequence"] <= _COUNT
+    assert len(bytes.fromhex(seal["hash"])) == 32
 
 
 def test_the_filters_work_over_http(api: httpx.Client, organization_id: str, event: Json) -> None:

@@ -1,12 +1,14 @@
 """Rows of exports, and of the parts of their files."""
 
-from typing import LiteralString
+from typing import Literal, LiteralString
 
 import msgspec
 
-from tenantry.audit_logs.sheet import ExportFormat
 from tenantry.audit_logs.wire import ExportState
 from tenantry.core.db import Transaction
+
+Kind = Literal["csv", "ndjson", "chain"]
+"""What a file is made of: rows, lines of the events that a filter finds, or those of the whole chain."""
 
 
 class ExportRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,7 +21,7 @@ class ExportRow(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     organization_id: str
     trail: int | None
-    format: ExportFormat
+    format: Kind
     filter: bytes
     secret: str
     state: ExportState

@@ -27,11 +27,15 @@ _LEVEL = 1  # of compression: a second level would cost half as much again, for 
 
 
 class Exporter:
-    """Makes the files that are asked for, until it is stopped. A file is kept for `keep_days`."""
+    """Makes the files that are asked for, until it is stopped. A file is kept for `keep_days`.
 
-    def __init__(self, database: Database, keep_days: int) -> None:
+    One that can be proved is signed with the private key, or else with the one that Tenantry makes.
+    """
+
+    def __init__(self, database: Database, keep_days: int, signing_key: bytes | None) -> None:
         self._database = database
         self._keep_days = keep_days
+        self._signing_key = signing_key
 
     async def run(self) -> None:
         """Make exports, until cancelled. The step under way is then made again, by whoever comes next."""
@@ -48,7 +52,12 @@ class Exporter:
         """Make the next step of an export; return whether there was one."""
         if not await self._database.read_soon(exports.has_due):
             return False
-        claim = partial(exports.claim, lease_milliseconds=_LEASE_MILLISECONDS, keep_days=self._keep_days)
+        claim = partial(
+            exports.claim,
+            lease_milliseconds=_LEASE_MILLISECONDS,
+            keep_days=self._keep_days,
+            signing_key=self._signing_key,
+        )
         work = await self._database.write_soon(claim)
         if work is None:
             return False

@@ -10,10 +10,10 @@ from typing import BinaryIO, cast
 
 import msgspec
 
+from tenantry.audit_logs import chain, checkpoints, links, records, sheet
 from tenantry.audit_logs import export_store as store
-from tenantry.audit_logs import links, sheet
-from tenantry.audit_logs.export_store import ExportRow
-from tenantry.audit_logs.filters import Filter, Place, fold, place_of, text_of
+from tenantry.audit_logs.export_store import ExportRow, Kind
+from tenantry.audit_logs.filters import ALL, Filter, Place, fold, place_of, text_of
 from tenantry.audit_logs.links import Link
 from tenantry.audit_logs.policy import DAY
 from tenantry.audit_logs.reading import trail_of
@@ -22,6 +22,7 @@ from tenantry.audit_logs.wire import EXPORT_PREFIX, AuditLogExport, CreateAuditL
 from tenantry.core.caller import Caller
 from tenantry.core.clock import milliseconds_of
 from tenantry.core.db import Transaction
+from tenantry.core.effort import QUICK
 from tenantry.core.endpoints import Download
 from tenantry.core.errors import ApiError, EntityNotFound, ValidationFailed
 
@@ -32,6 +33,8 @@ _MOST_ATTEMPTS = 5
 _RETRY_MILLISECONDS = 5_000
 _ROW_DAYS = 90
 _PARTS_DELETED_AT_ONCE = 20
+
+_MEDIA = {"csv": "text/csv; charset=utf-8", "ndjson": "application/x-ndjson", "chain": "application/x-ndjson"}
 
 _encode = msgspec.json.Encoder().encode
 _decode_filter = msgspec.json.Decoder(Filter).decode
@@ -70,13 +73,14 @@ def create(tx: Transaction, caller: Caller, body: CreateAuditLogExport) -> Audit
     """Ask for an export. Raises OrganizationNotFound, InvalidExportRange."""
     if body.range_start > body.range_end:
         raise InvalidExportRange
+    chosen, trail = _chosen(body), trail_of(tx, caller, body.organization_id)
     row = ExportRow(
         environment_id=caller.environment_id,
         id=tx.new_id(EXPORT_PREFIX),
         organization_id=body.organization_id,
-        trail=trail_of(tx, caller, body.organization_id),
-        format=body.format,
-        filter=_encode(_chosen(body)),
+        trail=trail,
+        format="chain" if body.format == "ndjson" and _is_all(tx, trail, chosen) else body.format,
+        filter=_encode(chosen),
         secret=tx.new_token(_SECRET_LENGTH),
         state="pending",
         place=None,
@@ -102,6 +106,16 @@ def _chosen(body: CreateAuditLogExport) -> Filter:
         target_types=_distinct(body.targets),
         text=fold(body.search or ""),
     )
+
+
+def _is_all(tx: Transaction, trail: int | None, chosen: Filter) -> bool:
+    """Return whether a filter leaves out no event that there is now: then its file can be proved whole."""
+    start, end = chosen.range_start, chosen.range_end
+    if trail is None or chosen != Filter(range_start=start, range_end=end):
+        return False
+    ends = [Trail(tx, trail, ALL).walk(None, QUICK, descending=each, most=1).rows for each in (False, True)]
+    places = [rows[0].place.occurred_at for rows in ends if rows]
+    return all(start is not None and end is not None and start <= place <= end for place in places)
 
 
 def _distinct(values: list[str] | None) -> list[str]:
@@ -142,7 +156,7 @@ def download(tx: Transaction, export_id: str, given: Link) -> Download:
     except BaseException:
         file.close()
         raise
-    return Download(file, sheet.MEDIA[row.format], _headers(row))
+    return Download(file, _MEDIA[row.format], _headers(row))
 
 
 def _write(tx: Transaction, export_id: str, file: BinaryIO) -> None:
@@ -155,7 +169,7 @@ def _write(tx: Transaction, export_id: str, file: BinaryIO) -> None:
 
 
 def _headers(row: ExportRow) -> tuple[tuple[str, str], ...]:
-    name = f"audit-log-{row.organization_id}-{row.created_at[:10]}.{row.format}"
+    name = f"audit-log-{row.organization_id}-{row.created_at[:10]}.{'csv' if row.format == 'csv' else 'ndjson'}"
     return (
         ("content-disposition", f'attachment; filename="{name}"'),
         ("cache-control", "no-store"),
@@ -167,10 +181,11 @@ class Work(msgspec.Struct, frozen=True):
     """A claimed export: what its next step needs."""
 
     export_id: str
+    whose: chain.Trail
     trail: int | None
-    format: sheet.ExportFormat
+    format: Kind
     filter: Filter
-    place: Place | None
+    place: str | None
     steps: int
     attempts: int
 
@@ -179,7 +194,7 @@ class Part(msgspec.Struct, frozen=True):
     """What a step made: lines, the place past which the next begins, None at the end."""
 
     content: bytes
-    end: Place | None
+    end: str | None
 
 
 def has_due(tx: Transaction) -> bool:
@@ -187,10 +202,11 @@ def has_due(tx: Transaction) -> bool:
     return store.has_due(tx)
 
 
-def claim(tx: Transaction, lease_milliseconds: int, keep_days: int) -> Work | None:
+def claim(tx: Transaction, lease_milliseconds: int, keep_days: int, signing_key: bytes | None) -> Work | None:
     """Take the export that has waited the longest for its next step; None when none waits.
 
-    One whose step was begun five times and never made has failed.
+    One whose step was begun five times and never made has failed. What a file ends with is signed
+    by now, with the private key or the one that Tenantry makes.
     """
     row = store.lock_due(tx)
     while row is not None and row.attempts >= _MOST_ATTEMPTS:
@@ -199,24 +215,65 @@ def claim(tx: Transaction, lease_milliseconds: int, keep_days: int) -> Work | No
     if row is None:
         return None
     store.update_claimed(tx, row.id, tx.milliseconds + lease_milliseconds)
+    if row.format != "csv":
+        checkpoints.sign_now(tx, row.environment_id, row.organization_id, signing_key)
     return Work(
         export_id=row.id,
+        whose=chain.Trail(row.environment_id, row.organization_id),
         trail=row.trail,
         format=row.format,
         filter=_decode_filter(row.filter),
-        place=None if row.place is None else place_of(row.place),
+        place=row.place,
         steps=row.steps,
         attempts=row.attempts + 1,
     )
 
 
-def look(tx: Transaction, work: Work, place: Place | None, most: int) -> Part:
-    """Return the lines of the matches among the next `most` events past `place`."""
-    head = sheet.head(work.format) if place is None else b""
+def look(tx: Transaction, work: Work, place: str | None, most: int) -> Part:
+    """Return the lines of the matches among the next `most` events past `place`, where a look ended before."""
+    begins = place is None
+    if work.format == "csv":
+        return _look_for_rows(tx, work, place, most, sheet.head() if begins else b"")
+    head = chain.header_line(work.whose, tx.now, filtered=work.format == "ndjson") if begins else b""
     if work.trail is None:
         return Part(head, None)
-    found = Trail(tx, work.trail, work.filter).look(place, most)
-    return Part(head + sheet.lines(work.format, [row.wire for row in found.matches]), found.end)
+    look_on = _look_for_lines if work.format == "ndjson" else _look_along_chain
+    lines, end = look_on(tx, work, work.trail, place, most)
+    if end is None:
+        lines += records.signed_lines(tx, work.trail)
+    return Part(head + b"".join(lines), end)
+
+
+def _look_for_rows(tx: Transaction, work: Work, place: str | None, most: int, head: bytes) -> Part:
+    if work.trail is None:
+        return Part(head, None)
+    found = Trail(tx, work.trail, work.filter).look(_place(place), most)
+    return Part(head + sheet.lines([row.wire for row in found.matches]), _text(found.end))
+
+
+def _look_for_lines(
+    tx: Transaction, work: Work, trail: int, place: str | None, most: int
+) -> tuple[list[bytes], str | None]:
+    found = Trail(tx, trail, work.filter).look(_place(place), most)
+    positions = [row.place.position for row in found.matches]
+    return list(records.chosen_lines(tx, trail, positions)) if positions else [], _text(found.end)
+
+
+def _look_along_chain(
+    tx: Transaction, _work: Work, trail: int, place: str | None, most: int
+) -> tuple[list[bytes], str | None]:
+    lines, end = records.sealed_lines(tx, trail, None if place is None else int(place), most)
+    if end is None:
+        lines += records.unsealed_lines(tx, trail)
+    return lines, None if end is None else str(end)
+
+
+def _place(text: str | None) -> Place | None:
+    return None if text is None else place_of(text)
+
+
+def _text(place: Place | None) -> str | None:
+    return None if place is None else text_of(place)
 
 
 def record(tx: Transaction, work: Work, part: Part, keep_days: int) -> None:
@@ -226,7 +283,7 @@ def record(tx: Transaction, work: Work, part: Part, keep_days: int) -> None:
         tx,
         work.export_id,
         work.steps,
-        place=None if part.end is None else text_of(part.end),
+        place=part.end,
         state="ready" if done else "pending",
         next_at=tx.milliseconds + (keep_days * DAY if done else 0),
     )

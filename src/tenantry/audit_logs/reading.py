@@ -1,12 +1,13 @@
 """Reading a trail, given a transaction: pages of the events that match."""
 
+from collections.abc import Iterator
 from functools import partial
 
 import msgspec
 
-from tenantry.audit_logs import store
+from tenantry.audit_logs import seals, store
 from tenantry.audit_logs.filters import Filter, fold, place_of, text_of
-from tenantry.audit_logs.search import THOROUGH, Trail
+from tenantry.audit_logs.search import THOROUGH, Found, Trail
 from tenantry.audit_logs.wire import ListAuditLogEvents
 from tenantry.core.caller import Caller
 from tenantry.core.db import Transaction
@@ -34,10 +35,19 @@ def list_events(
     trail = Trail(tx, number, chosen)
     cursor = None if limits.cursor is None else place_of(limits.cursor)
     walked = trail.walk(cursor, effort, descending=limits.descending, most=limits.limit + 1)
-    rows = [(text_of(row.place), msgspec.Raw(row.wire)) for row in walked.rows]
+    rows = [(text_of(row.place), msgspec.Raw(wire)) for row, wire in _with_seals(tx, walked.rows)]
     stopped = None if walked.stopped is None else text_of(walked.stopped)
     has_behind = partial(_has_behind, trail, effort, descending=not limits.descending)
     return envelope(query, window(limits, rows, has_behind, stopped))
+
+
+def _with_seals(tx: Transaction, rows: list[Found]) -> Iterator[tuple[Found, bytes]]:
+    """Yield events with their JSON, at the end of which their places in the chain stand."""
+    places = seals.select_places_in_chain(tx, [row.place.position for row in rows]) if rows else {}
+    for row in rows:
+        place = places.get(row.place.position)
+        seal = b"null" if place is None else b'{"sequence":%d,"hash":"%b"}' % (place[0], place[1].hex().encode())
+        yield row, b'%b,"seal":%b}' % (row.wire[:-1], seal)
 
 
 def _has_behind(trail: Trail, effort: Effort, first: str, *, descending: bool) -> bool:

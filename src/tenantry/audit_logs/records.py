@@ -44,23 +44,42 @@ def file_lines(
     else:
         for positions in chosen:
             if positions:
-                yield from _chosen_lines(tx, number, positions)
-    last = seals.select_last_checkpoint(tx, number)
+                yield from chosen_lines(tx, number, positions)
+    yield from signed_lines(tx, number)
+
+
+def signed_lines(tx: Transaction, trail: int) -> Iterator[bytes]:
+    """Yield the line of a trail's last checkpoint, if it has one."""
+    last = seals.select_last_checkpoint(tx, trail)
     if last is not None:
         yield checkpoint_line(last.statement, last.signature)
 
 
 def _chain_lines(tx: Transaction, trail: int) -> Iterator[bytes]:
-    chain = seals.select_chain(tx, trail)
-    if chain is None:
-        return
-    after = chain.first_sequence - 1
+    after: int | None = None
+    while True:
+        lines, after = sealed_lines(tx, trail, after, _AT_ONCE)
+        yield from lines
+        if after is None:
+            return
+
+
+def sealed_lines(tx: Transaction, trail: int, after: int | None, most: int) -> tuple[list[bytes], int | None]:
+    """Return the next `most` lines of a trail's chain past a sequence, or from its beginning.
+
+    With them the sequence past which it goes on; None at the end of what is sealed.
+    """
+    if after is None:
+        chain = seals.select_chain(tx, trail)
+        if chain is None:
+            return [], None
+        after = chain.first_sequence - 1
     previous = seals.select_hashes(tx, trail, [after]).get(after, START)
-    while rows := seals.select_seals(tx, trail, after, _AT_ONCE):
-        for row in rows:
-            yield line_of(row, previous)
-            previous = row.hash
-        after = rows[-1].sequence
+    rows, lines = seals.select_seals(tx, trail, after, most), []
+    for row in rows:
+        lines.append(line_of(row, previous))
+        previous = row.hash
+    return lines, rows[-1].sequence if len(rows) == most else None
 
 
 def line_of(row: StoredSeal, previous: bytes) -> bytes:
@@ -82,7 +101,8 @@ def unsealed_lines(tx: Transaction, trail: int) -> Iterator[bytes]:
         after = rows[-1][0]
 
 
-def _chosen_lines(tx: Transaction, trail: int, positions: list[int]) -> Iterator[bytes]:
+def chosen_lines(tx: Transaction, trail: int, positions: list[int]) -> Iterator[bytes]:
+    """Yield the lines of a trail's events at `positions` (at least one), in that order."""
     rows = {row.position: row for row in seals.select_chosen(tx, trail, positions)}
     before = [row.sequence - 1 for row in rows.values() if row.sequence > 1]
     hashes = seals.select_hashes(tx, trail, before) if before else {}

@@ -366,6 +366,14 @@ def select_chosen(tx: Transaction, trail: int, positions: list[int]) -> list[Sto
     return [StoredSeal(*row) for row in rows]
 
 
+def select_places_in_chain(tx: Transaction, positions: list[int]) -> dict[int, tuple[int, bytes]]:
+    """Return sequence and hash of those of the events at `positions` (at least one) that are sealed."""
+    rows = tx.all(
+        "SELECT position, sequence, hash FROM audit_log_seals WHERE position IN :positions", positions=positions
+    )
+    return {row[0]: (row[1], row[2]) for row in rows}
+
+
 def select_waiting(tx: Transaction, trail: int, after: Place, most: int) -> list[tuple[Place, bytes]]:
     """Return the first `most` of a trail's events past a place that are not sealed, settled or not, in order."""
     sql: LiteralString = (

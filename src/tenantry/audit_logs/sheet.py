@@ -1,22 +1,17 @@
-"""Events as lines of a file: CSV (RFC 4180), or JSON (NDJSON). Functions of values alone."""
+"""Events as rows of a CSV (RFC 4180). Functions of values alone."""
 
 import csv
 import io
-from typing import Literal
 
 import msgspec
 
 from tenantry.core.cells import neutral
-
-ExportFormat = Literal["csv", "ndjson"]
 
 COLUMNS = (
     *("id", "organization_id", "action", "version", "occurred_at", "actor_type", "actor_id", "actor_name"),
     *("actor_metadata", "targets", "context_location", "context_user_agent", "metadata"),
 )
 """The columns of a CSV. The hosted API publishes none (wire.md section 6.3)."""
-
-MEDIA: dict[ExportFormat, str] = {"csv": "text/csv; charset=utf-8", "ndjson": "application/x-ndjson"}
 
 
 class _Actor(msgspec.Struct, frozen=True):
@@ -46,14 +41,14 @@ class _Event(msgspec.Struct, frozen=True):
 _decode = msgspec.json.Decoder(_Event).decode
 
 
-def head(kind: ExportFormat) -> bytes:
-    """Return the first line of a file."""
-    return _rows([list(COLUMNS)]) if kind == "csv" else b""
+def head() -> bytes:
+    """Return the first line, which names the columns."""
+    return _rows([list(COLUMNS)])
 
 
-def lines(kind: ExportFormat, wires: list[bytes]) -> bytes:
+def lines(wires: list[bytes]) -> bytes:
     """Return the lines of events, each given as its JSON."""
-    return _rows([row_of(wire) for wire in wires]) if kind == "csv" else b"".join(wire + b"\n" for wire in wires)
+    return _rows([row_of(wire) for wire in wires])
 
 
 def row_of(wire: bytes) -> list[str]:

@@ -9,7 +9,6 @@ from msgspec import UNSET, Meta, UnsetType
 
 from tenantry.audit_logs.filters import is_place
 from tenantry.audit_logs.policy import ALLOWED_DAYS, PERIODS
-from tenantry.audit_logs.sheet import ExportFormat
 from tenantry.core.page import AFTER, BEFORE, Cursor, ListMetadata, PageQuery
 from tenantry.core.parsing import ParsedText
 
@@ -18,6 +17,7 @@ ACTION_PREFIX = "ala"
 SCHEMA_PREFIX = "als"
 
 EXPORT_PREFIX = "audit_log_export"
+ExportFormat = Literal["csv", "ndjson"]
 ExportState = Literal["pending", "ready", "error", "expired"]
 
 _MOST_TARGETS = 100
@@ -301,10 +301,23 @@ class ListAuditLogEvents(PageQuery, kw_only=True, frozen=True):
     ) = None
 
 
-class KeptAuditLogEventList(msgspec.Struct, frozen=True, tag_field="object", tag="list"):
+class AuditLogSeal(msgspec.Struct, frozen=True):
+    """An event's place in its organization's chain (docs/audit_format.md)."""
+
+    sequence: int
+    hash: str
+
+
+class ReadAuditLogEvent(KeptAuditLogEvent, frozen=True, kw_only=True, tag_field="object", tag=EVENT_PREFIX):
+    """An event as it is read. `seal` is null for the second or so until it has its place in the chain."""
+
+    seal: AuditLogSeal | None
+
+
+class AuditLogEventList(msgspec.Struct, frozen=True, tag_field="object", tag="list"):
     """A page of an organization's events."""
 
-    data: list[KeptAuditLogEvent]
+    data: list[ReadAuditLogEvent]
     list_metadata: ListMetadata
 
 
