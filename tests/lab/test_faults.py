@@ -127,6 +127,20 @@ def test_no_universe_meets_the_faults_of_another(fork: Fork, main: httpx.Client)
     assert other.get(FAULTS).json()["data"] == []
 
 
+def test_the_main_key_sets_faults_and_reads_logs_of_any_universe(
+    universe: httpx.Client, main: httpx.Client
+) -> None:
+    of = {"universe": universe.headers["authorization"].rpartition(".")[2]}
+    assert main.post(FAULTS, params=of, json={"fault": "status", "status": 502, "times": 1}).status_code == 201
+    assert statuses(universe, 1) == [502]
+    logged = main.get("/tenantry/lab/requests", params=of | {"fault": "status"}).json()["data"]
+    assert [entry["answer"]["status"] for entry in logged] == [502]
+    assert (
+        main.post("/tenantry/lab/requests/assert", params=of, json={"status": 502, "times": 1}).status_code == 200
+    )
+    assert main.delete(FAULTS, params=of).status_code == 204
+
+
 def test_a_reset_takes_the_faults_away(universe: httpx.Client) -> None:
     let(universe, fault="status", status=500)
     identity = universe.headers["authorization"].rpartition(".")[2]

@@ -11,7 +11,7 @@ import structlog
 from tenantry.core.clock import Clock
 from tenantry.core.endpoints import Answer, Download, Request, Response, Stream
 from tenantry.core.errors import BodyTooLarge
-from tenantry.core.faces import AnswerRequest, ReadBody, drop, fields_of
+from tenantry.core.faces import AnswerRequest, ClientGone, ReadBody, drop, fields_of, unless_gone
 from tenantry.lab import fault_rules
 from tenantry.lab.connections import Broken, Dropped, Truncated
 from tenantry.lab.faults import Faults, Strike
@@ -89,7 +89,7 @@ class Observed:
                 await drop(made)
                 return made, Dropped()
             case "truncate":
-                return made, await _truncated(made, request.method, rule.bytes)
+                return made, await _truncated(made, request, rule.bytes)
         return made, None
 
 
@@ -144,11 +144,14 @@ def _with_request_id(made: Response) -> Response:
     return Response(made.status, made.body, made.content_type, headers)
 
 
-async def _truncated(made: Answer, method: str, wanted: int | None) -> Broken:
+async def _truncated(made: Answer, request: Request, wanted: int | None) -> Broken:
     """Return what sends the beginning of an answer. One that has no body cannot be cut: it is lost."""
     fields = fields_of(made)
-    start, length = await _beginning(made, wanted)
-    if method == "HEAD" or made.status in fault_rules.BODILESS:
+    try:
+        start, length = await unless_gone(_beginning(made, wanted), request.gone)
+    except ClientGone:
+        return Dropped()
+    if request.method == "HEAD" or made.status in fault_rules.BODILESS:
         return Dropped()
     sent, announced = fault_rules.cut(length, wanted)
     fields = [field for field in fields if field[0] != "content-length"]
