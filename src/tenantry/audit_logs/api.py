@@ -87,6 +87,7 @@ _WIRE = (
         answer=AuditLogEventCreated,
         errors=(OrganizationNotFound, AuditLogActionNotFound, InvalidAuditLogEvent),
         handler=lambda call: service.create_event(call.tx, call.caller, call.body),
+        adds=True,
     ),
     Endpoint(
         method="GET",

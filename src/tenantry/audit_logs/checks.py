@@ -117,6 +117,25 @@ def rules_of(wire: bytes) -> Rules:
     )
 
 
+class _Ready:
+    """Rules by the id of their schema, which never changes: the newest schemas need not be read for each event."""
+
+    def __init__(self) -> None:
+        self._rules: dict[str, Rules] = {}
+
+    def get(self, schema_id: str) -> Rules | None:
+        return self._rules.get(schema_id)
+
+    def put(self, schema_id: str, wire: bytes) -> Rules:
+        if len(self._rules) >= _COMPILED:
+            self._rules.clear()
+        rules = self._rules[schema_id] = rules_of(wire)
+        return rules
+
+
+ready = _Ready()
+
+
 def breaches(rules: Rules, event: AuditLogEvent) -> list[Breach]:
     """Return what is wrong with an event, twenty things at most."""
     return list(islice(_breaches(rules, event), _MOST_BREACHES))

@@ -8,8 +8,8 @@ from msgspec import UNSET
 
 from tenantry.audit_logs import policy, removal, store
 from tenantry.audit_logs.canonical import canonical, exact
-from tenantry.audit_logs.checks import Breach, InvalidSchema, breaches, check_schema, rules_of
-from tenantry.audit_logs.store import EventRow, SchemaRow, TrailRow
+from tenantry.audit_logs.checks import Breach, InvalidSchema, breaches, check_schema, ready, rules_of
+from tenantry.audit_logs.store import EventRow, SchemaRow, Standing, TrailRow
 from tenantry.audit_logs.wire import (
     EVENT_PREFIX,
     SCHEMA_PREFIX,
@@ -75,33 +75,32 @@ def create_event(tx: Transaction, caller: Caller, body: CreateAuditLogEvent) -> 
 
     Raises OrganizationNotFound, AuditLogActionNotFound, InvalidAuditLogEvent, ValidationFailed.
     """
-    organizations.get(tx, caller, body.organization_id)
-    event = _checked(tx, caller, body.event)
-    trail = store.select_trail(tx, caller.environment_id, body.organization_id)
-    _check_time(tx, event, _days(trail))
-    _insert(tx, caller.environment_id, body.organization_id, trail, event)
+    event = body.event
+    standing = _standing(tx, caller, body.organization_id, event.action)
+    version = _checked(tx, caller, event, standing)
+    _check_time(tx, event, standing.retention_days or policy.DEFAULT_DAYS)
+    _insert(tx, caller.environment_id, standing.trail, _record(tx, body.organization_id, event, version))
     return AuditLogEventCreated()
 
 
 def write(tx: Transaction, environment_id: str, organization_id: str, event: AuditLogEvent) -> None:
-    """Write an event of Tenantry's own into an organization's trail, which may be a deleted one's."""
+    """Write an event of Tenantry's own, with its version, into the trail of an organization, be it deleted."""
+    assert event.version is not None
     trail = store.select_trail(tx, environment_id, organization_id)
-    _insert(tx, environment_id, organization_id, trail, event)
+    record = _record(tx, organization_id, event, event.version)
+    _insert(tx, environment_id, trail.number if trail else None, record)
 
 
-def _insert(
-    tx: Transaction, environment_id: str, organization_id: str, trail: TrailRow | None, event: AuditLogEvent
-) -> None:
-    record = _record(tx, organization_id, event)
+def _insert(tx: Transaction, environment_id: str, trail: int | None, record: KeptAuditLogEvent) -> None:
+    """Write an event into the trail of that number; None where the organization's trail begins with it."""
     wire = canonical(record)
     if len(wire) > _LARGEST_EVENT:
         raise ValidationFailed([FieldError("event", f"event must be at most {_LARGEST_EVENT} bytes of JSON")])
     if trail is None:
-        number = store.insert_trail(tx, environment_id, organization_id, tx.milliseconds + policy.DAY)
-    else:
-        number = trail.number
+        prune_at = tx.milliseconds + policy.DAY
+        trail = store.insert_trail(tx, environment_id, record.organization_id, prune_at)
     row = EventRow(
-        trail=number,
+        trail=trail,
         id=record.id,
         occurred_at=str(record.occurred_at),
         action=record.action,
@@ -114,14 +113,25 @@ def _insert(
     store.insert_event(tx, row, {(target.id, target.type) for target in record.targets})
 
 
-def _record(tx: Transaction, organization_id: str, event: AuditLogEvent) -> KeptAuditLogEvent:
+def _standing(tx: Transaction, caller: Caller, organization_id: str, action: str) -> Standing:
+    """Return what the organization's event is checked by. Raises OrganizationNotFound."""
+    key = (Standing, caller.environment_id, organization_id, action)
+    found: Standing | None = tx.known.get(key) if tx.known is not None else None
+    if found is None:
+        organizations.require(tx, caller, organization_id)
+        found = store.select_standing(tx, caller.environment_id, organization_id, action)
+        if tx.known is not None and found.trail is not None:
+            tx.known[key] = found
+    return found
+
+
+def _record(tx: Transaction, organization_id: str, event: AuditLogEvent, version: int) -> KeptAuditLogEvent:
     """Return an event that is right as it is kept."""
-    assert event.version is not None
     return KeptAuditLogEvent(
         id=tx.new_id(EVENT_PREFIX),
         organization_id=organization_id,
         action=event.action,
-        version=event.version,
+        version=version,
         occurred_at=event.occurred_at,
         created_at=tx.now,
         actor=_exactly(event.actor),
@@ -136,20 +146,26 @@ def _exactly(named: _Named) -> _Named:
     return named if metadata is named.metadata else msgspec.structs.replace(named, metadata=metadata)
 
 
-def _checked(tx: Transaction, caller: Caller, event: AuditLogEvent) -> AuditLogEvent:
-    """Return the event with the version of the schema that it was found right by."""
-    newest = store.select_schema(tx, caller.environment_id, event.action)
-    if newest is None:
+def _checked(tx: Transaction, caller: Caller, event: AuditLogEvent, standing: Standing) -> int:
+    """Return the version of the schema that an event is right by.
+
+    Raises AuditLogActionNotFound, InvalidAuditLogEvent.
+    """
+    if standing.version is None or standing.schema_id is None:
         raise AuditLogActionNotFound(event.action)
-    version, schema = newest
-    if event.version not in {None, version}:
-        assert event.version is not None
-        version = event.version
-        schema = _schema_of_version(tx, caller, event.action, version)
-    errors = breaches(rules_of(schema), event)
+    version = event.version or standing.version
+    if version == standing.version:
+        rules = ready.get(standing.schema_id)
+        if rules is None:
+            schema = store.select_schema_version(tx, caller.environment_id, event.action, version)
+            assert schema is not None, "a schema is never deleted"
+            rules = ready.put(standing.schema_id, schema)
+    else:
+        rules = rules_of(_schema_of_version(tx, caller, event.action, version))
+    errors = breaches(rules, event)
     if errors:
         raise InvalidAuditLogEvent(errors)
-    return msgspec.structs.replace(event, version=version)
+    return version
 
 
 def _schema_of_version(tx: Transaction, caller: Caller, action: str, version: int) -> bytes:

@@ -1,6 +1,6 @@
 """Rows of audit logs: actions and their schemas, events and their targets, and one trail an organization."""
 
-from typing import LiteralString
+from typing import LiteralString, NamedTuple
 
 import msgspec
 
@@ -139,26 +139,75 @@ def has_action_behind(tx: Transaction, environment_id: str, limits: Bounds, firs
     return tx.one(sql + behind(limits), environment_id=environment_id, first=first) is not None
 
 
+class Standing(NamedTuple):
+    """What an event is checked by: its organization's trail, if there is one, and its action's newest schema."""
+
+    trail: int | None
+    retention_days: int | None
+    version: int | None
+    schema_id: str | None
+
+
+def select_standing(tx: Transaction, environment_id: str, organization_id: str, action: str) -> Standing:
+    """Return what an event of an action is checked by. There is no such action if `version` is None."""
+    row = tx.one(
+        "SELECT t.number, t.retention_days, s.version, s.id FROM (SELECT 1) one"
+        " LEFT JOIN audit_log_trails t"
+        " ON t.environment_id = :environment_id AND t.organization_id = :organization_id"
+        " LEFT JOIN audit_log_actions a ON a.environment_id = :environment_id AND a.name = :action"
+        " LEFT JOIN audit_log_schemas s"
+        " ON s.environment_id = a.environment_id AND s.action = a.name AND s.version = a.version",
+        environment_id=environment_id,
+        organization_id=organization_id,
+        action=action,
+    )
+    assert row is not None
+    return Standing(*row)
+
+
+_INSERT_EVENT: LiteralString = (
+    "INSERT INTO audit_log_events"
+    " (trail, id, occurred_at, action, version, actor_type, actor_id, created_at, wire)"
+    " VALUES (:trail, :id, :occurred_at, :action, :version, :actor_type, :actor_id, :created_at, :wire)"
+    " RETURNING position"
+)
+
+
 def insert_event(tx: Transaction, row: EventRow, targets: set[tuple[str, str]]) -> None:
     """Add one event with its targets, each an id and a type."""
-    made = tx.one(
-        "INSERT INTO audit_log_events"
-        " (trail, id, occurred_at, action, version, actor_type, actor_id, created_at, wire)"
-        " VALUES (:trail, :id, :occurred_at, :action, :version, :actor_type, :actor_id, :created_at, :wire)"
-        " RETURNING position",
+    if tx.engine == "postgres":
+        _insert_at_once(tx, row, targets)
+        return
+    made = tx.one(_INSERT_EVENT, **msgspec.structs.asdict(row))
+    assert made is not None
+    tx.run_all(
+        "INSERT INTO audit_log_targets (trail, target_id, occurred_at, position, target_type)"
+        " VALUES (:trail, :target_id, :occurred_at, :position, :target_type)",
+        [
+            {
+                "trail": row.trail,
+                "target_id": target_id,
+                "occurred_at": row.occurred_at,
+                "position": made[0],
+                "target_type": target_type,
+            }
+            for target_id, target_type in targets
+        ],
+    )
+
+
+def _insert_at_once(tx: Transaction, row: EventRow, targets: set[tuple[str, str]]) -> None:
+    """Add one event and its targets in one round trip."""
+    tx.run(
+        "WITH made AS (" + _INSERT_EVENT + ")"
+        " INSERT INTO audit_log_targets (trail, target_id, occurred_at, position, target_type)"
+        " SELECT :trail, t.target_id, :occurred_at, made.position, t.target_type"
+        " FROM made,"
+        " unnest(CAST(:target_ids AS TEXT[]), CAST(:target_types AS TEXT[])) t (target_id, target_type)",
+        target_ids=[target_id for target_id, _ in targets],
+        target_types=[target_type for _, target_type in targets],
         **msgspec.structs.asdict(row),
     )
-    assert made is not None
-    for target_id, target_type in targets:
-        tx.run(
-            "INSERT INTO audit_log_targets (trail, target_id, occurred_at, position, target_type)"
-            " VALUES (:trail, :target_id, :occurred_at, :position, :target_type)",
-            trail=row.trail,
-            target_id=target_id,
-            occurred_at=row.occurred_at,
-            position=made[0],
-            target_type=target_type,
-        )
 
 
 def select_trail(tx: Transaction, environment_id: str, organization_id: str) -> TrailRow | None:

@@ -47,7 +47,8 @@ class Endpoint:
     that it sets, before the query itself. `media` is the answer's content type when it
     is not JSON; `answer` is then the type of one item in it. `scans` tells from the query whether many rows
     may have to be looked at or changed. `changes` is false where a method that is not GET has no
-    effect. `wrong` is what a wrong field is answered with. `keyless` is true where no key
+    effect. `adds` is true where it adds rows and changes none, so that it may share a
+    transaction with others. `wrong` is what a wrong field is answered with. `keyless` is true where no key
     is asked for: the caller is then NOBODY.
     """
 
@@ -66,6 +67,7 @@ class Endpoint:
     headers: Mapping[str, str] = field(default_factory=dict)
     scans: Callable[[Any], bool] = _never
     changes: bool = True
+    adds: bool = False
     wrong: type[ValidationFailed] = ValidationFailed
     keyless: bool = False
 

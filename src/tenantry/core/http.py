@@ -140,7 +140,7 @@ class Api:
             answer = await self._database.read_soon(work, scans=scans)
             return await self._finish(endpoint, request, answer) if isinstance(answer, Later) else answer
         try:
-            made = await self._database.write_soon(work, scans=scans)
+            made = await self._database.write_soon(work, scans=scans, adds=endpoint.adds)
         except ApiError as error:
             if exchange.attempt and error.status in _RECORDED_FAILURES:
                 await self._database.write_soon(self._failure_record(exchange.attempt, error))

@@ -155,15 +155,22 @@ class KeyUses:
 
     def authenticate(self, tx: Transaction, authorization: str | None) -> Caller:
         """Do as `authenticate` does, and note the use. Requests that share a transaction share the look-up."""
-        known_in, callers = self._known
-        if known_in is not tx:
-            callers = {}
-            self._known = (tx, callers)
+        callers = self._callers_known_in(tx)
         caller = callers.get(authorization)
         if caller is None:
             caller = callers[authorization] = authenticate(tx, authorization)
         self._uses[caller.key_id] = tx.now
         return caller
+
+    def _callers_known_in(self, tx: Transaction) -> dict[str | None, Caller]:
+        if tx.known is not None:
+            found: dict[str | None, Caller] = tx.known.setdefault(KeyUses, {})
+            return found
+        known_in, callers = self._known
+        if known_in is not tx:
+            callers = {}
+            self._known = (tx, callers)
+        return callers
 
     def take(self) -> dict[str, str]:
         """Return the uses noted since the last time, and forget them."""

@@ -107,6 +107,12 @@ def get(tx: Transaction, caller: Caller, organization_id: str) -> msgspec.Raw:
     return msgspec.Raw(wire)
 
 
+def require(tx: Transaction, caller: Caller, organization_id: str) -> None:
+    """Raise OrganizationNotFound unless there is the organization."""
+    if not store.has(tx, caller.environment_id, organization_id):
+        raise OrganizationNotFound(organization_id)
+
+
 def get_by_external_id(tx: Transaction, caller: Caller, external_id: str) -> msgspec.Raw:
     """Return the organization with that external id. Raises OrganizationNotFound."""
     wire = store.select_wire_by_external_id(tx, caller.environment_id, external_id)

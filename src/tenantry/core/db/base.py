@@ -28,10 +28,12 @@ class Transaction(ABC):
 
     Statements name their parameters `:name`. A list given to `IN :name` stands for
     its items; it must not be empty. Rows are tuples, in the order of the columns.
-    `engine` is for the few statements that must differ.
+    `engine` is for the few statements that must differ. `known` is there where several requests
+    that only add rows share the transaction: what one has looked up, the next need not.
     """
 
     engine: ClassVar[str]
+    known: dict[object, Any] | None = None
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -128,11 +130,12 @@ class Database(ABC):
         """
 
     @abstractmethod
-    async def write_soon(self, work: Work[T], *, scans: bool = False) -> T:
+    async def write_soon(self, work: Work[T], *, scans: bool = False, adds: bool = False) -> T:
         """Do as `write` does, without blocking the event loop.
 
         `scans` says that it may look at many rows or change many: where short work runs on
-        the event loop, it runs in a thread.
+        the event loop, it runs in a thread. `adds` says that it adds rows and changes none, so
+        that nothing is likely to collide with it: it may share a transaction with other such work.
         """
 
     @abstractmethod

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from typing import LiteralString
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import errors
@@ -16,6 +16,7 @@ from psycopg.abc import QueryNoTemplate
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from tenantry.core.db.base import Database, Row, T, Transaction, Work, World, expand_lists
+from tenantry.core.db.postgres_groups import Groups, Outcome
 from tenantry.core.errors import DatabaseUnavailable
 from tenantry.core.retry import backoff
 
@@ -44,6 +45,10 @@ class _ConnectionLost(Exception):
     """The connection was cut before its transaction could have been committed."""
 
 
+class _Apart(Exception):
+    """The works of a group cannot share a transaction: it was undone, and each is to be run for itself."""
+
+
 class PostgresTransaction(Transaction):
     """A transaction on one PostgreSQL connection."""
 
@@ -52,9 +57,12 @@ class PostgresTransaction(Transaction):
     def __init__(self, connection: psycopg.Connection[Row], world: World) -> None:
         super().__init__(world)
         self._cursor = connection.cursor(binary=True)
+        self.changing = 0
+        """How many statements that may have changed something were run."""
 
     def _execute(self, sql: LiteralString, parameters: dict[str, object]) -> psycopg.Cursor[Row]:
         text: str = sql
+        self.changing += not sql.lstrip().startswith("SELECT")
         if " IN :" in sql:
             text, parameters = expand_lists(sql, parameters)
         return self._cursor.execute(_as_query(_translate(text)), parameters)
@@ -69,6 +77,7 @@ class PostgresTransaction(Transaction):
         return self._execute(sql, parameters).rowcount
 
     def run_all(self, sql: LiteralString, rows: list[dict[str, object]]) -> None:
+        self.changing += 1
         # psycopg sends them all before it reads the first answer: one round trip, not one each.
         self._cursor.executemany(_as_query(_translate(sql)), rows)
 
@@ -103,6 +112,7 @@ class PostgresDatabase(Database):
         )
         self._opened = False
         self._threads = ThreadPoolExecutor(connections, "tenantry-postgres")
+        self._groups = Groups(self._run_together, self._threads)
         # Few enough that long reads never have all the connections.
         self._scanners = ThreadPoolExecutor(max(1, connections // _SCANNING_SHARE), "tenantry-scan")
 
@@ -122,7 +132,10 @@ class PostgresDatabase(Database):
             return await loop.run_in_executor(self._scanners, self._scan, work)
         return await loop.run_in_executor(self._threads, self.read, work)
 
-    async def write_soon(self, work: Work[T], *, scans: bool = False) -> T:  # noqa: ARG002 (all work has a thread here)
+    async def write_soon(self, work: Work[T], *, scans: bool = False, adds: bool = False) -> T:
+        if adds and not scans:
+            value: T = await self._groups.add(work)
+            return value
         return await asyncio.get_running_loop().run_in_executor(self._threads, self.write, work)
 
     def close(self) -> None:
@@ -164,6 +177,28 @@ class PostgresDatabase(Database):
         self.commits.tell()
         return result
 
+    def _run_together(self, works: list[Work[Any]]) -> list[Outcome]:
+        """Run works that only add rows in one transaction, or each for itself when one is in the way."""
+
+        def use(connection: psycopg.Connection[Row]) -> list[Outcome]:
+            try:
+                return self._run_and_tell(connection, lambda tx: _outcomes(tx, works))
+            except (*_COLLISIONS, psycopg.DataError, psycopg.ProgrammingError) as error:
+                raise _Apart from error
+
+        try:
+            return self._with_connection(use)
+        except _Apart:
+            return [self._run_apart(work) for work in works]
+        except Exception as error:  # noqa: BLE001 (whatever it is, it is for those who asked)
+            return [Outcome(error=error) for _ in works]
+
+    def _run_apart(self, work: Work[Any]) -> Outcome:
+        try:
+            return Outcome(self.write(work))
+        except Exception as error:  # noqa: BLE001 (whatever it is, it is for the one who asked)
+            return Outcome(error=error)
+
     def _run(self, connection: psycopg.Connection[Row], work: Work[T], begin: LiteralString) -> T:
         with _lost_before_commit(connection):
             connection.execute(begin)
@@ -175,6 +210,24 @@ class PostgresDatabase(Database):
                 raise
         connection.execute("COMMIT")
         return result
+
+
+def _outcomes(tx: Transaction, works: list[Work[Any]]) -> list[Outcome]:
+    """Return what came of each work. Raises _Apart when one failed that may have changed something."""
+    assert isinstance(tx, PostgresTransaction)
+    tx.known = {}
+    outcomes = []
+    for work in works:
+        changing = tx.changing
+        try:
+            outcomes.append(Outcome(work(tx)))
+        except psycopg.Error:
+            raise
+        except Exception as error:
+            if tx.changing != changing:
+                raise _Apart from error
+            outcomes.append(Outcome(error=error))
+    return outcomes
 
 
 @contextlib.contextmanager

@@ -126,7 +126,7 @@ class SqliteDatabase(Database):
         # A look-up by index takes microseconds, less than handing it to a thread.
         return work(self._shared_transaction(asyncio.get_running_loop()))
 
-    async def write_soon(self, work: Work[T], *, scans: bool = False) -> T:
+    async def write_soon(self, work: Work[T], *, scans: bool = False, adds: bool = False) -> T:  # noqa: ARG002 (all share here)
         if not self._durable:
             return self.write(work)
         loop = asyncio.get_running_loop()
