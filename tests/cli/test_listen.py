@@ -121,7 +121,7 @@ def test_a_lost_server_is_found_again_and_nothing_is_missed(receiver: Receiver, 
     with listening(tmp_path, "--forward-to", receiver.url, "--url", server.base_url) as listener:
         listener.wait_for("Ready.")
         server.kill()
-        listener.wait_for("Waits for the server: nobody listens there.")
+        listener.wait_for("Waits for the server: ")  # whether it was cut off or is not there is chance
         other = Server(database, tmp_path, command="dev")
         with client(other.base_url, KEY) as api:
             api.post("/organizations", json={"name": "Meanwhile"}).raise_for_status()

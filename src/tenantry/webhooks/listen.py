@@ -129,4 +129,6 @@ def _told(error: Exception) -> str:
     cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
     if isinstance(cause, ConnectionRefusedError):
         return "nobody listens there"
+    if isinstance(cause, ConnectionError | aiohttp.ClientConnectionError):
+        return "the connection was lost"
     return "it does not answer in time" if isinstance(cause, TimeoutError) else str(cause) or type(cause).__name__
