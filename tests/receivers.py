@@ -5,7 +5,8 @@ python receivers.py FILE PORT FAILING [SECONDS] [ANSWER]
 FILE gets a JSON line for each request that is answered: its path, its signature, its body, the
 answer's status. A share of FAILING in 0 to 1 is answered with 500, by turns, another with ANSWER
 (200 when not given) after SECONDS. Headers that begin with `x-` of ANSWER's own are given as JSON
-in the environment variable HEADERS. The variable CERTIFICATE names a file with a certificate and its
+in the environment variable HEADERS. A body of more bytes than the variable LARGEST, if that is there, is
+answered with 413. The variable CERTIFICATE names a file with a certificate and its
 key: then it speaks https, and each line has the server name that the client asked for.
 """
 
@@ -40,12 +41,15 @@ class Receiver:
         answer: int = 200,
         headers: dict[str, str] | None = None,
         certificate: Path | None = None,
+        largest: int | None = None,
     ) -> None:
         self.port = free_port()
         self.url = f"{'http' if certificate is None else 'https'}://127.0.0.1:{self.port}"
         self._file = folder / f"received-{self.port}.jsonl"
         self._arguments = [str(self._file), str(self.port), str(failing), str(seconds), str(answer)]
         self._environment = os.environ | {"HEADERS": json.dumps(headers or {})}
+        if largest is not None:
+            self._environment["LARGEST"] = str(largest)
         if certificate is not None:
             self._environment["CERTIFICATE"] = str(certificate)
         self.start()
@@ -89,6 +93,7 @@ class Receiver:
 
 async def _serve(path: str, port: int, failing: float, seconds: float, answer: int) -> None:
     headers = "".join(f"{name}: {value}\r\n" for name, value in json.loads(os.environ["HEADERS"]).items())
+    largest = int(os.environ.get("LARGEST", sys.maxsize))
     asked_for: dict[object, str | None] = {}
     count = 0
     with Path(path).open("a", encoding="utf-8", buffering=1) as file:  # noqa: ASYNC230 (once, before it serves)
@@ -110,7 +115,7 @@ async def _serve(path: str, port: int, failing: float, seconds: float, answer: i
                     count += 1
                     fails = int(count * failing) > int((count - 1) * failing)
                     await asyncio.sleep(seconds)
-                    status = 500 if fails else answer
+                    status = 413 if len(body) > largest else 500 if fails else answer
                     line = {
                         "path": head[0].split(" ")[1],
                         "headers": fields,

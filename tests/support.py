@@ -154,6 +154,16 @@ def free_port() -> int:
         return port
 
 
+def wait_for_port(port: int) -> None:
+    """Wait until something listens on a port of this machine."""
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        with contextlib.suppress(ConnectionError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"nothing listens on {port}")
+
+
 class Server:
     """A real server process on a database; its log is in `log`."""
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from tenantry.audit_logs.api import resource as audit_logs
 from tenantry.audit_logs.keys import private_from_pem
+from tenantry.audit_logs.streams.api import resource as audit_log_streams
 from tenantry.core import openapi
 from tenantry.core.addresses import networks
 from tenantry.core.addresses import servers as dns_servers
@@ -38,7 +39,7 @@ _MOST_CHECKS_AT_ONCE = 256
 
 
 def target_policy(settings: Settings) -> TargetPolicy:
-    """Return where webhooks may be sent. Raises InvalidSettings."""
+    """Return where webhooks and audit log streams may be sent. Raises InvalidSettings."""
     try:
         return TargetPolicy(settings.webhook_http, networks(settings.webhook_allowed_networks))
     except ValueError as error:
@@ -126,14 +127,15 @@ def build_checker(
 
 def resources(settings: Settings) -> tuple[Resource, ...]:
     """Return every resource as `settings` have it. Raises InvalidSettings."""
-    rules = domain_rules(settings)
+    rules, targets = domain_rules(settings), target_policy(settings)
     return (
         organizations(rules),
         organization_domains(rules, refresh_domains),
         transfer(rules),
         EVENTS,
-        webhook_endpoints(target_policy(settings)),
+        webhook_endpoints(targets),
         audit_logs(settings.base_url, f"http://{settings.host}:{settings.port}"),
+        audit_log_streams(targets),
     )
 
 

@@ -17,6 +17,7 @@ from tenantry.app import (
 )
 from tenantry.audit_logs.exporter import Exporter
 from tenantry.audit_logs.following import chosen_by
+from tenantry.audit_logs.streams.shipping import Shipper
 from tenantry.core import openapi
 from tenantry.core.clock import Clock
 from tenantry.core.db import Database, World
@@ -71,6 +72,7 @@ class Nodes:
         self._webhooks = webhook_options(settings)
         self._signing_key = signing_key(settings)
         self._send = http_sender(target_policy(settings), settings.webhook_timeout_seconds)
+        self._ship = http_sender(target_policy(settings), settings.audit_stream_timeout_seconds)
 
     def open(self, database: Database, world: World, ask: Callable[[], Awaitable[Asker]] | None = None) -> Node:
         """Return `database` ready to be served. `ask` makes what asks the DNS instead of the resolver."""
@@ -90,6 +92,7 @@ class Nodes:
             Dispatcher(database, self._time, random.random, self._webhooks, self._send, app.is_asked),
             build_checker(settings, database, world, random.random, ask),
             Exporter(database, settings.audit_log_export_days, self._signing_key),
+            Shipper(database, world.clock, random.random, settings.audit_stream_timeout_seconds, self._ship),
             event_retention_days=settings.event_retention_days,
             attempt_retention_days=settings.domain_attempt_retention_days,
             signing_key=self._signing_key,

@@ -97,13 +97,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = True
     webhook_http: Annotated[
-        bool, Meta(description="Send webhooks to http:// addresses too. `tenantry dev` always does.")
+        bool,
+        Meta(description="Send webhooks and log streams to http:// addresses too. `tenantry dev` always does."),
     ] = False
     webhook_allowed_networks: Annotated[
         str,
         Meta(
-            description="Networks that webhooks may reach although they are not public, comma-separated:"
-            " 10.0.0.0/8, fd00::/8. `tenantry dev` adds this machine."
+            description="Networks that webhooks and log streams may reach although they are not public,"
+            " comma-separated: 10.0.0.0/8, fd00::/8. `tenantry dev` adds this machine."
         ),
     ] = ""
     webhook_timeout_seconds: Annotated[
@@ -119,6 +120,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     webhook_concurrency: Annotated[
         int, Meta(ge=1, le=256, description="Webhooks that one server process sends to one endpoint at once.")
     ] = 64
+    audit_stream_timeout_seconds: Annotated[
+        float, Meta(ge=0.1, le=300, description="Seconds that a receiver of a log stream has to take a batch.")
+    ] = 30.0
     dns_servers: Annotated[
         str,
         Meta(

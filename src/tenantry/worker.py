@@ -11,6 +11,8 @@ from tenantry.audit_logs import checkpoints, exports, following, partitions, sea
 from tenantry.audit_logs import service as audit_logs
 from tenantry.audit_logs.exporter import Exporter
 from tenantry.audit_logs.following import Chosen
+from tenantry.audit_logs.streams import delivery as streams
+from tenantry.audit_logs.streams.shipping import Shipper
 from tenantry.core import idempotency
 from tenantry.core.db import Database, Transaction, Work
 from tenantry.domains import checks
@@ -45,6 +47,7 @@ class Worker:
         dispatcher: Dispatcher,
         checker: Checker,
         exporter: Exporter,
+        shipper: Shipper,
         *,
         event_retention_days: int,
         attempt_retention_days: int,
@@ -56,6 +59,7 @@ class Worker:
         self._dispatcher = dispatcher
         self._checker = checker
         self._exporter = exporter
+        self._shipper = shipper
         self._event_retention_days = event_retention_days
         self._attempt_retention_days = attempt_retention_days
         self._signing_key = signing_key
@@ -74,7 +78,8 @@ class Worker:
         )
         for seconds, chore in chores:
             self._tasks.append(asyncio.get_running_loop().create_task(_repeat(seconds, chore)))
-        for loop in (self._dispatcher.run(), self._checker.run(), self._exporter.run()):
+        loops = (self._dispatcher.run(), self._checker.run(), self._exporter.run(), self._shipper.run())
+        for loop in loops:
             self._tasks.append(asyncio.get_running_loop().create_task(loop))
 
     async def stop(self) -> None:
@@ -85,29 +90,34 @@ class Worker:
                 await task
         await self._dispatcher.stop()
         await self._checker.stop()
+        await self._shipper.stop()
         await self._record_uses()
 
     def wake(self) -> None:
-        """Look now for deliveries to make and domains to check."""
+        """Look now for deliveries to make, domains to check and log streams to feed."""
         self._dispatcher.wake()
         self._checker.wake()
+        self._shipper.wake()
 
     @contextlib.asynccontextmanager
     async def held(self) -> AsyncIterator[None]:
-        """Begin no delivery and no check meanwhile but by `settle`."""
-        async with self._dispatcher.held(), self._checker.held():
+        """Begin no delivery, no check and no batch meanwhile but by `settle`."""
+        async with self._dispatcher.held(), self._checker.held(), self._shipper.held():
             yield
 
     async def settle(self) -> None:
         """Do all that is due now, and return when what came of it is recorded. Only while `held`.
 
-        A check may make events to deliver; a delivery makes nothing to check.
+        A check may make events to deliver; a delivery makes nothing to check. Audit log events are sealed
+        before they are sent.
         """
         await self._checker.settle()
         await self._dispatcher.settle()
+        await self._seal()
+        await self._shipper.settle()
 
     async def next_due(self) -> int | None:
-        """Return when the next delivery or check is due, in milliseconds; None when nothing is owed."""
+        """Return when the next delivery, check or batch is due, in milliseconds; None when nothing is owed."""
         return await self._database.read_soon(_next_due)
 
     async def catch_up(self) -> None:
@@ -160,7 +170,7 @@ class Worker:
 
 
 def _next_due(tx: Transaction) -> int | None:
-    due = (delivery.next_due(tx), checks.next_due(tx))
+    due = (delivery.next_due(tx), checks.next_due(tx), streams.next_due(tx))
     return min((each for each in due if each is not None), default=None)
 
 

@@ -8,6 +8,7 @@ to a transaction; so however many processes there are, a chain has one end.
 from tenantry.audit_logs import seals
 from tenantry.audit_logs.chain import START, Seal, event_hash, seal_hash
 from tenantry.audit_logs.seals import Place, SealRow
+from tenantry.audit_logs.streams import delivery
 from tenantry.core.db import Transaction
 
 SIGNED_EVERY = 10 * 60 * 1000
@@ -47,5 +48,6 @@ def seal(tx: Transaction) -> int:
         )
     seals.insert_seals(tx, rows)
     seals.extend_chains(tx, [(trail, *end) for trail, end in ends.items()], tx.milliseconds + SIGNED_EVERY)
+    delivery.wake(tx, {trail: sequence for trail, (sequence, _) in ends.items()})
     seals.move_sealing(tx, Place(events[-1].transaction_id, events[-1].position))
     return len(events)

@@ -10,6 +10,7 @@ from tenantry.audit_logs import policy, removal, store
 from tenantry.audit_logs.canonical import canonical, exact
 from tenantry.audit_logs.checks import Breach, InvalidSchema, breaches, check_schema, ready, rules_of
 from tenantry.audit_logs.store import EventRow, SchemaRow, Standing, TrailRow
+from tenantry.audit_logs.streams import service as streams
 from tenantry.audit_logs.wire import (
     EVENT_PREFIX,
     SCHEMA_PREFIX,
@@ -294,7 +295,13 @@ def get_configuration(tx: Transaction, caller: Caller, organization_id: str) -> 
     """Return how an organization's events are kept, set or not. Raises OrganizationNotFound."""
     organizations.get(tx, caller, organization_id)
     days = _days(store.select_trail(tx, caller.environment_id, organization_id))
-    return AuditLogConfiguration(organization_id=organization_id, retention_period_in_days=days, state="active")
+    stream = streams.configured(tx, caller.environment_id, organization_id)
+    return AuditLogConfiguration(
+        organization_id=organization_id,
+        retention_period_in_days=days,
+        state="active",
+        log_stream=UNSET if stream is None else stream,
+    )
 
 
 def _days(trail: TrailRow | None) -> int:

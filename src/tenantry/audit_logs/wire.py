@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from tenantry.audit_logs.filters import is_place
 from tenantry.audit_logs.policy import ALLOWED_DAYS, PERIODS
+from tenantry.audit_logs.streams.wire import ConfiguredStream
 from tenantry.core.page import AFTER, BEFORE, Cursor, ListMetadata, PageQuery
 from tenantry.core.parsing import ParsedText
 
@@ -236,11 +237,12 @@ class SetAuditLogsRetention(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AuditLogConfiguration(msgspec.Struct, frozen=True, kw_only=True):
-    """How an organization's events are kept."""
+    """How an organization's events are kept, and where they are sent."""
 
     organization_id: str
     retention_period_in_days: int
     state: Literal["active", "inactive", "disabled"]
+    log_stream: ConfiguredStream | UnsetType = UNSET
 
 
 class KeptAuditLogEvent(AuditLogEvent, frozen=True, kw_only=True, tag_field="object", tag="audit_log_event"):
