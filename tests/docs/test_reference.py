@@ -91,6 +91,9 @@ def test_every_example_works_as_it_stands(page: str, server: Server, access: Acc
         organization_domain = api.post("/organization_domains", json=body).json()
         api.put("/tenantry/metadata_keys/tier", json={})
         api.post("/audit_logs/actions/user.signed_in/schemas", json={"targets": [{"type": "user"}]})
+        splunk = {"type": "Splunk", "splunk": {"url": "https://splunk.invalid", "token": "secret"}}
+        streams = f"/tenantry/organizations/{created['id']}/audit_log_streams"
+        stream = api.post(streams, json=splunk).json()
         variables = {
             "BASE_URL": server.base_url,
             "API_KEY": access.key,
@@ -101,6 +104,7 @@ def test_every_example_works_as_it_stands(page: str, server: Server, access: Acc
             "EXPORT_ID": export["id"],
             "EXPIRES": link["expires"],
             "SIGNATURE": link["signature"],
+            "AUDIT_LOG_STREAM_ID": stream["id"],
             "KEY": "tier",
             "ACTION": "user.signed_in",
             "OCCURRED_AT": created["created_at"],

@@ -45,7 +45,8 @@ class Endpoint:
     `answer` is that value's type, for the documentation. `aliases` are other names of
     body fields that some client sends; `headers` maps a header to the field of `query`
     that it sets, before the query itself. `media` is the answer's content type when it
-    is not JSON; `answer` is then the type of one item in it. `scans` tells from the query whether many rows
+    is not JSON; `answer` is then the type of one item in it. `example` is a body that works, for the
+    documentation, where what is required does not make one. `scans` tells from the query whether many rows
     may have to be looked at or changed. `changes` is false where a method that is not GET has no
     effect. `adds` is true where it adds rows and changes none, so that it may share a
     transaction with others. `wrong` is what a wrong field is answered with. `keyless` is true where no key
@@ -63,6 +64,7 @@ class Endpoint:
     answer: Any = None
     errors: tuple[type[ApiError], ...] = ()
     media: str = "application/json"
+    example: Mapping[str, object] | None = None
     aliases: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     scans: Callable[[Any], bool] = _never

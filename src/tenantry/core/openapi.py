@@ -100,7 +100,11 @@ def _operation(resource: Resource, endpoint: Endpoint) -> Json:
         )
     if endpoint.body is not None:
         schema = {"$ref": f"#/components/schemas/{endpoint.body.__name__}"}
-        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+        example = {} if endpoint.example is None else {"example": dict(endpoint.example)}
+        operation["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": schema, **example}},
+        }
     return operation
 
 

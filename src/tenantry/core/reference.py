@@ -101,7 +101,7 @@ def _operations(document: Json, tag: str, everywhere: Json) -> Iterator[Json]:
             "curl": curl(
                 method,
                 path + _query(operation),
-                body and _example(schemas, schemas[body["name"]]),
+                body and (_given_example(operation) or _example(schemas, schemas[body["name"]])),
                 keyless=operation.get("security") == [],
             ),
             "successes": [_success(status, answer) for status, answer in own.items() if status < "300"],
@@ -157,6 +157,11 @@ def _with_variables(path: str) -> str:
 def _body(schemas: Json, operation: Json) -> Json | None:
     content = operation.get("requestBody", {}).get("content", {}).get("application/json")
     return _object(schemas, _name(content["schema"])) if content else None
+
+
+def _given_example(operation: Json) -> Json | None:
+    example: Json | None = operation["requestBody"]["content"]["application/json"].get("example")
+    return example
 
 
 def _example(schemas: Json, schema: Json) -> Json:

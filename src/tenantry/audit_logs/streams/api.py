@@ -48,6 +48,13 @@ def resource(policy: TargetPolicy) -> Resource:
                 summary="Send an organization's events to a destination",
                 status=201,
                 body=CreateAuditLogStream,
+                example={
+                    "type": "Splunk",
+                    "splunk": {
+                        "url": "https://splunk.example:8088",
+                        "token": "12345678-90ab-cdef-1234-567890abcdef",
+                    },
+                },
                 answer=AuditLogStream,
                 errors=(OrganizationNotFound,),
                 handler=create,
@@ -67,6 +74,7 @@ def resource(policy: TargetPolicy) -> Resource:
                 name="tenantry.audit_log_streams.update",
                 summary="Update a log stream",
                 body=UpdateAuditLogStream,
+                example={"state": "inactive"},
                 answer=AuditLogStream,
                 errors=(AuditLogStreamNotFound,),
                 handler=update,

@@ -44,13 +44,18 @@ def url(to: Datadog) -> str:
     return base if base.endswith(_PATH) else base.rstrip("/") + _PATH
 
 
+def service(to: Datadog) -> str:
+    """Return the service that logs are of."""
+    return str(to.service or "tenantry")
+
+
 def _log(to: Datadog, batch: Batch, wire: bytes) -> dict[str, Any]:
     event = _event(wire)
     actor = event.actor.name or event.actor.id
     return {
         "ddsource": "tenantry",
         "ddtags": ",".join([*to.tags, f"organization_id:{batch.organization_id}"]),
-        "service": to.service,
+        "service": service(to),
         "timestamp": event.occurred_at,
         "message": f"{event.action} by {event.actor.type} {actor}",
         "audit_log_event": msgspec.Raw(wire),

@@ -73,7 +73,7 @@ def _shown_datadog(to: Datadog) -> Shown:
     return ShownDatadog(
         site=to.site,
         url=to.url,
-        service=str(to.service),
+        service=datadog.service(to),
         tags=[str(tag) for tag in to.tags],
         api_key_hint=hint(to.api_key),
     )
@@ -81,14 +81,14 @@ def _shown_datadog(to: Datadog) -> Shown:
 
 def _shown_splunk(to: Splunk) -> Shown:
     index = None if to.index is None else str(to.index)
-    return ShownSplunk(url=to.url, index=index, sourcetype=str(to.sourcetype), token_hint=hint(to.token))
+    return ShownSplunk(url=to.url, index=index, sourcetype=splunk.sourcetype(to), token_hint=hint(to.token))
 
 
 def _shown_s3(to: S3) -> Shown:
     return ShownS3(
         bucket=str(to.bucket),
         region=str(to.region),
-        prefix=str(to.prefix),
+        prefix=str(to.prefix or ""),
         endpoint=to.endpoint,
         path_style=s3.is_path_style(to),
         access_key_id=str(to.access_key_id),

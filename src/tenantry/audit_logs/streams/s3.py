@@ -34,7 +34,7 @@ def key(to: S3, batch: Batch) -> str:
     """Return an object's key: the organization, the hour in which its first event was written, its range."""
     created_at = _when(batch.events[0]).created_at
     hour = "" if batch.is_test else created_at[:13].replace("-", "/").replace("T", "/") + "/"
-    return f"{to.prefix}{batch.organization_id}/{hour}{batch.id}.ndjson.gz"
+    return f"{to.prefix or ''}{batch.organization_id}/{hour}{batch.id}.ndjson.gz"
 
 
 def base(to: S3) -> str:

@@ -44,11 +44,16 @@ def url(to: Splunk) -> str:
     return to.url if to.url.endswith(_PATH) else to.url.rstrip("/") + _PATH
 
 
+def sourcetype(to: Splunk) -> str:
+    """Return the source type of events."""
+    return str(to.sourcetype or "tenantry:audit_log")
+
+
 def _event(to: Splunk, wire: bytes) -> _Event:
     return _Event(
         time=milliseconds_of(_when(wire).occurred_at) / 1000,
         source="tenantry",
-        sourcetype=str(to.sourcetype),
+        sourcetype=sourcetype(to),
         event=msgspec.Raw(wire),
         index=None if to.index is None else str(to.index),
     )

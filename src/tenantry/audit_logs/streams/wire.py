@@ -136,7 +136,7 @@ class Datadog(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     api_key: Credential
     site: Annotated[Site, Meta(description="Where the account is.")] = "datadoghq.com"
     url: Annotated[Url, Meta(description="Another place that speaks the intake's API.")] | None = None
-    service: Word = Word("tenantry")
+    service: Annotated[Word, Meta(description="`tenantry` when absent.")] | None = None
     tags: Annotated[list[Tag], Meta(max_length=_MOST_TAGS, examples=[["env:production"]])] = []
 
 
@@ -148,7 +148,7 @@ class Splunk(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ]
     token: Credential
     index: Annotated[Word, Meta(description="That of the token when absent.")] | None = None
-    sourcetype: Word = Word("tenantry:audit_log")
+    sourcetype: Annotated[Word, Meta(description="`tenantry:audit_log` when absent.")] | None = None
 
 
 class S3(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -158,7 +158,7 @@ class S3(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     region: Annotated[Region, Meta(examples=["eu-central-1"])]
     access_key_id: Credential
     secret_access_key: Credential
-    prefix: Annotated[KeyPrefix, Meta(description="What keys begin with.", examples=["audit/"])] = KeyPrefix("")
+    prefix: Annotated[KeyPrefix, Meta(description="What keys begin with.", examples=["audit/"])] | None = None
     endpoint: Annotated[Url, Meta(description="Where the service is, if not at Amazon.")] | None = None
     path_style: (
         Annotated[
