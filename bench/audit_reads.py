@@ -1,0 +1,333 @@
+"""`python -m bench.audit_reads`: pages and exports of one organization's audit log, in two steps.
+
+`fill` makes a database that stays, since that takes minutes; `measure` reads from it.
+"""
+
+import contextlib
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import Any, LiteralString, Self
+
+import click
+import httpx
+import msgspec
+
+from bench import audit_events, measure, server
+from bench.load import SEED
+from bench.operations import Operation, Request
+from bench.report import table, verdict
+from tenantry.audit_logs import sealing, service
+from tenantry.audit_logs.canonical import canonical
+from tenantry.audit_logs.wire import EVENT_PREFIX, CreateAuditLogEvent, CreateAuditLogSchema
+from tenantry.core.caller import Caller
+from tenantry.core.clock import system_clock, timestamp
+from tenantry.core.db import Database, Transaction, open_database
+from tenantry.core.validation import convert
+from tenantry.environments import service as environments
+from tenantry.organizations import service as organizations
+from tenantry.organizations.wire import CreateOrganization, Organization
+from tenantry.server import system_world
+
+_AT_ONCE = 5_000
+_DAYS = 300
+_DAY = 24 * 60 * 60 * 1000
+_PAGE_CLIENTS = 4
+_OTHER_CLIENTS = 4
+_MOST_PAGE_MS = 30.0
+_MOST_EXPORT_SECONDS = 60.0
+_MOST_SLOWDOWN = 2.0
+_EXPORT_SECONDS = 600.0
+_MEBIBYTE = 1 << 20
+_ENVIRONMENT = "bench"
+_ORGANIZATION = "Audited"
+
+
+class _Trail(msgspec.Struct, frozen=True):
+    """An organization whose events are read, from the first to the last time of one."""
+
+    organization_id: str
+    first: int
+    last: int
+
+
+@click.group()
+def main() -> None:
+    """Pages and exports of one organization's audit log."""
+
+
+@main.command()
+@click.argument("database")
+@click.option("--count", default=1_000_000, show_default=True, type=click.IntRange(10_000))
+def fill(database: str, count: int) -> None:
+    """Migrate DATABASE, an empty one, and write events of the last 300 days to it, sealed."""
+    server.prepare(database)
+    with contextlib.closing(open_database(database, system_world(), 2)) as opened:
+        caller = opened.read(_caller)
+        made = opened.write(lambda tx: organizations.create(tx, caller, CreateOrganization(name=_ORGANIZATION)))
+        organization_id = msgspec.json.decode(made, type=Organization).id
+        opened.write(partial(_begin, caller=caller, organization_id=organization_id))
+        started = time.monotonic()
+        start, step = system_clock()() - _DAYS * _DAY, _DAYS * _DAY // count
+        for first in range(0, count, _AT_ONCE):
+            some = range(first, min(first + _AT_ONCE, count))
+            moments = {number + 2: start + number * step for number in some}
+            opened.write(partial(_write, organization_id=organization_id, moments=moments))
+        opened.write(_count_on)
+        click.echo(f"{count:,} events written in {time.monotonic() - started:.0f} s")
+        started = time.monotonic()
+        _seal(opened)
+        click.echo(f"sealed in {time.monotonic() - started:.0f} s")
+    server.settle(database)
+
+
+def _caller(tx: Transaction) -> Caller:
+    row = environments.get_environment(tx, _ENVIRONMENT)
+    return Caller(row.id, row.slug, row.domain_policy, "bench", "bench", read_only=False)
+
+
+def _begin(tx: Transaction, caller: Caller, organization_id: str) -> None:
+    """Write the first event as an app would."""
+    schema = msgspec.json.decode(audit_events.SCHEMA, type=CreateAuditLogSchema)
+    for action in audit_events.ACTIONS:
+        service.create_schema(tx, caller, action, schema)
+    event = audit_events.event(Random(SEED), tx.milliseconds - _DAYS * _DAY)
+    body = {"organization_id": organization_id, "event": event}
+    service.create_event(tx, caller, convert(body, CreateAuditLogEvent, strict=True))
+
+
+_COLUMNS: LiteralString = (
+    "(position, trail, id, occurred_at, action, version, actor_type, actor_id, created_at, wire)"
+)
+_GIVEN: dict[str, LiteralString] = {"sqlite": "", "postgres": " OVERRIDING SYSTEM VALUE"}
+
+
+def _write(tx: Transaction, organization_id: str, moments: dict[int, int]) -> None:
+    """Write many events, by position and time, with the rows that the service makes for each."""
+    events, targets = [], []
+    for position, moment in moments.items():
+        sent = audit_events.event(Random(position), moment)
+        own = {
+            "id": tx.new_id(EVENT_PREFIX),
+            "created_at": tx.now,
+            "organization_id": organization_id,
+            "version": 1,
+        }
+        kept = sent | own | {"object": EVENT_PREFIX}
+        columns = {name: kept[name] for name in ("id", "occurred_at", "action", "version", "created_at")}
+        actor = {"actor_type": sent["actor"]["type"], "actor_id": sent["actor"]["id"]}
+        events.append(columns | actor | {"position": position, "trail": 1, "wire": canonical(kept)})
+        for target_id, target_type in {(each["id"], each["type"]) for each in sent["targets"]}:
+            about = {"trail": 1, "occurred_at": sent["occurred_at"], "position": position}
+            targets.append(about | {"target_id": target_id, "target_type": target_type})
+    tx.run_all(
+        "INSERT INTO audit_log_events "
+        + _COLUMNS
+        + _GIVEN[tx.engine]
+        + " VALUES (:position, :trail, :id, :occurred_at, :action, :version, :actor_type,"
+        " :actor_id, :created_at, :wire)",
+        events,
+    )
+    tx.run_all(
+        "INSERT INTO audit_log_targets (trail, target_id, occurred_at, position, target_type)"
+        " VALUES (:trail, :target_id, :occurred_at, :position, :target_type)",
+        targets,
+    )
+
+
+def _count_on(tx: Transaction) -> None:
+    """Have PostgreSQL count positions on from those that were given."""
+    if tx.engine == "postgres":
+        tx.one(
+            "SELECT setval(pg_get_serial_sequence('audit_log_events', 'position'), MAX(position))"
+            " FROM audit_log_events"
+        )
+
+
+def _seal(database: Database) -> None:
+    while database.read(sealing.pending):
+        database.write(lambda tx: sum(sealing.seal(tx) for _ in range(10)))
+
+
+@main.command("measure")
+@click.argument("database")
+@click.option("--seconds", default=4, show_default=True, type=click.IntRange(1, 60), help="Length of each run.")
+@click.option("--exports/--no-exports", default=True, show_default=True)
+def measure_(database: str, seconds: int, *, exports: bool) -> None:
+    """Time filtered pages of the events in DATABASE, and an export of all beside other requests."""
+    key = server.new_key(database, _ENVIRONMENT)
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
+        folder = Path(name)
+        with server.serving(database, folder) as running:
+            trail = _trail(database)
+            click.echo(_pages(running, key, trail, seconds, folder))
+            if exports:
+                click.echo(_export(running, key, trail, folder))
+
+
+def _trail(database: str) -> _Trail:
+    with contextlib.closing(open_database(database, system_world(), 1)) as opened:
+        row = opened.read(
+            lambda tx: tx.one(
+                "SELECT id FROM organizations WHERE name = :name ORDER BY id LIMIT 1", name=_ORGANIZATION
+            )
+        )
+    assert row is not None
+    now = system_clock()()
+    return _Trail(row[0], now - _DAYS * _DAY, now)
+
+
+def _page(trail: _Trail, **query: str) -> Request:
+    parts = {"organization_id": trail.organization_id, "limit": "50", "order": "desc"} | query
+    return Request("GET", f"/tenantry/audit_logs/events?{httpx.QueryParams(parts)}")
+
+
+def _moment(trail: _Trail, random: Random) -> str:
+    return timestamp(random.randrange(trail.first, trail.last))
+
+
+def _actor(random: Random) -> str:
+    return f"user_{random.randrange(audit_events.ACTORS)}"
+
+
+def _target(random: Random) -> str:
+    return f"target_{random.randrange(audit_events.TARGETS)}"
+
+
+_PAGES: dict[str, tuple[Callable[[_Trail, Random], Request], int]] = {
+    "the newest": (lambda t, _r: _page(t), 50),
+    "up to any time": (lambda t, r: _page(t, range_end=_moment(t, r)), 1),
+    "an action, up to any time": (
+        lambda t, r: _page(t, actions=r.choice(audit_events.ACTIONS), range_end=_moment(t, r)),
+        1,
+    ),
+    "an actor": (lambda t, r: _page(t, actor_id=_actor(r)), 1),
+    "a target": (lambda t, r: _page(t, target_id=_target(r)), 1),
+    "a type of target": (lambda t, r: _page(t, target_type="team", range_end=_moment(t, r)), 1),
+    "an actor's action on a type of target": (
+        lambda t, r: _page(t, actor_id=_actor(r), actions="role.changed", target_type="team"),
+        0,
+    ),
+    "a target and an actor": (lambda t, r: _page(t, target_id=_target(r), actor_id=_actor(r)), 0),
+    "a name of an actor": (lambda t, r: _page(t, actor_name="Alpha Bravo", range_end=_moment(t, r)), 0),
+    "a word": (lambda t, r: _page(t, search="FOXTROT", range_end=_moment(t, r)), 1),
+    "a text that is nowhere": (lambda t, r: _page(t, search="nowhere", range_end=_moment(t, r)), 0),
+}
+
+
+def _pages(running: server.Server, key: str, trail: _Trail, seconds: int, folder: Path) -> str:
+    rows, random = [], Random(SEED)
+    for name, (request, fewest) in _PAGES.items():
+        operation = Operation(name, request, fewest)
+        target = measure.Target(running.base_url, key, trail)
+        each = measure.measure(target, operation, _PAGE_CLIENTS, seconds, 1, folder, random)
+        met = verdict(met=each.p99_ms < _MOST_PAGE_MS)
+        rows.append([name, f"{each.rate:,.0f}", f"{each.p50_ms:.2f}", f"{each.p99_ms:.2f}", met])
+    return table(
+        [f"pages of 50, {_PAGE_CLIENTS} clients", "pages/s", "p50", "p99", f"< {_MOST_PAGE_MS:.0f} ms"], rows
+    )
+
+
+def _export(running: server.Server, key: str, trail: _Trail, folder: Path) -> str:
+    """Return how long an export of all takes, what it costs in memory, and other requests beside it."""
+    target = measure.Target(running.base_url, key, trail)
+    get: Operation[_Trail] = Operation("get", lambda t, _r: Request("GET", f"/organizations/{t.organization_id}"))
+    headers = {"authorization": f"Bearer {key}"}
+    run = partial(measure.measure, target, get, _OTHER_CLIENTS, repeats=1, folder=folder, random=Random(SEED))
+    before = run(seconds=5)
+    rows = []
+    for kind in ("csv", "ndjson"):
+        with (
+            httpx.Client(base_url=running.base_url, headers=headers, timeout=60) as api,
+            _Memory(running) as memory,
+        ):
+            body = {
+                "organization_id": trail.organization_id,
+                "range_start": "2000-01-01T00:00:00Z",
+                "range_end": "2100-01-01T00:00:00Z",
+                "format": kind,
+            }
+            started = time.monotonic()
+            export_id = api.post("/audit_logs/exports", json=body).raise_for_status().json()["id"]
+            during = run(seconds=8)
+            url = _until_ready(api, export_id)
+            took = time.monotonic() - started
+            started = time.monotonic()
+            lines, size = _downloaded(url)
+            download = time.monotonic() - started
+        met = verdict(met=took < _MOST_EXPORT_SECONDS and during.p99_ms <= _MOST_SLOWDOWN * before.p99_ms)
+        rows.append(
+            [
+                kind,
+                f"{lines:,}",
+                f"{took:.1f} s",
+                f"{size / _MEBIBYTE:,.0f} MiB in {download:.1f} s",
+                f"{memory.before / _MEBIBYTE:.0f} → {memory.most / _MEBIBYTE:.0f} MiB",
+                f"{before.p99_ms:.2f} → {during.p99_ms:.2f} ms",
+                f"{before.rate:,.0f} → {during.rate:,.0f}/s",
+                met,
+            ]
+        )
+    head = [
+        "export of all",
+        "lines",
+        "ready after",
+        "file",
+        "memory",
+        f"get, {_OTHER_CLIENTS} clients: p99",
+        "gets",
+        "",
+    ]
+    return table(head, rows)
+
+
+def _until_ready(api: httpx.Client, export_id: str) -> str:
+    deadline = time.monotonic() + _EXPORT_SECONDS
+    while time.monotonic() < deadline:
+        made: dict[str, Any] = api.get(f"/audit_logs/exports/{export_id}").raise_for_status().json()
+        if made["state"] == "ready":
+            url: str = made["url"]
+            return url
+        time.sleep(0.1)
+    raise measure.MeasurementFailed("The export was not ready in time.")
+
+
+def _downloaded(url: str) -> tuple[int, int]:
+    """Return how many lines and bytes are behind a link."""
+    lines = size = 0
+    with httpx.stream("GET", url, timeout=60) as answer:
+        answer.raise_for_status()
+        for chunk in answer.iter_bytes():
+            lines += chunk.count(b"\n")
+            size += len(chunk)
+    return lines, size
+
+
+class _Memory:
+    """Watches how much memory a server has."""
+
+    def __init__(self, running: server.Server) -> None:
+        self._running = running
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self.before = self.most = running.memory()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._over.wait(0.1):
+            self.most = max(self.most, self._running.memory())
+
+
+if __name__ == "__main__":
+    main()
