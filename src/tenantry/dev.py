@@ -5,6 +5,7 @@
 
 import fcntl
 import os
+import resource
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -177,7 +178,15 @@ def read_seed(named: str, folder: Path) -> tuple[Seed | None, list[str]]:
 
 def run(prepared: Prepared, base_url: str, *, readable_log: bool) -> None:
     """Serve until SIGINT or SIGTERM."""
+    _allow_many_files()
     run_here(_serve(prepared, base_url), readable_log=readable_log)
+
+
+def _allow_many_files() -> None:
+    """Let the process hold as many files as it may: each universe has some seven open."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):  # some systems name a limit that they do not take
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def _serve(prepared: Prepared, base_url: str) -> None:

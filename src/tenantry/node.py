@@ -1,5 +1,6 @@
 """A database being served: the application that answers for it, and the work beside its requests."""
 
+import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -51,7 +52,7 @@ class Node:
     async def stop(self) -> None:
         """End that work, and let go of the database."""
         await self.worker.stop()
-        self.database.close()
+        await asyncio.to_thread(self.database.close)
 
 
 class Nodes:

@@ -66,8 +66,13 @@ class Worker:
         self._own_changes = own_changes
         self._tasks: list[asyncio.Task[None]] = []
 
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started, and neither stopped nor put to rest."""
+        return bool(self._tasks)
+
     def start(self) -> None:
-        """Begin, on the running event loop."""
+        """Begin, on the running event loop. It may be at rest."""
         chores = (
             (_USES_SECONDS, self._record_uses),
             (_PRUNE_SECONDS, self._prune),
@@ -84,14 +89,42 @@ class Worker:
 
     async def stop(self) -> None:
         """Stop, and write what is still in memory."""
-        for task in self._tasks:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await self._end_tasks()
         await self._dispatcher.stop()
         await self._checker.stop()
         await self._shipper.stop()
         await self._record_uses()
+
+    async def rest(self) -> bool:
+        """Stop until it is started again, unless there is something to do now; return whether it has stopped.
+
+        Nothing falls due then but at `next_due`, or by what somebody writes.
+        """
+        async with self.held():
+            is_idle = self._dispatcher.is_idle and self._checker.is_idle
+            if not is_idle or await self._database.read_soon(self._has_work):
+                return False
+            await self._end_tasks()
+            return True
+
+    def _has_work(self, tx: Transaction) -> bool:
+        owed = delivery.waiting(tx)
+        return bool(
+            owed.environments
+            or owed.endpoints
+            or checks.any_due(tx)
+            or exports.has_pending(tx)
+            or metadata_keys.at_work(tx)
+            or sealing.pending(tx)
+            or following.waiting(tx, self._own_changes)
+        )
+
+    async def _end_tasks(self) -> None:
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
 
     def wake(self) -> None:
         """Look now for deliveries to make, domains to check and log streams to feed."""
@@ -121,8 +154,10 @@ class Worker:
         return await self._database.read_soon(_next_due)
 
     async def catch_up(self) -> None:
-        """Do what else is done now and then: seal, index, and delete what is past its time."""
+        """Do what else is done now and then: follow, seal, sign, index, and delete what is past its time."""
+        await self._follow()
         await self._seal()
+        await self._sign()
         await self._index_metadata()
         await self._prune()
 

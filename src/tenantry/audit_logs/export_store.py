@@ -70,6 +70,11 @@ def select_export_of_any(tx: Transaction, export_id: str) -> ExportRow | None:
     return _export(row) if row else None
 
 
+def has_pending(tx: Transaction) -> bool:
+    """Return whether an export is not made yet, be it due or not."""
+    return tx.one("SELECT 1 FROM audit_log_exports WHERE state = 'pending' LIMIT 1") is not None
+
+
 def has_due(tx: Transaction) -> bool:
     """Return whether a pending export is to be worked at now."""
     return (

@@ -197,6 +197,11 @@ class Part(msgspec.Struct, frozen=True):
     end: str | None
 
 
+def has_pending(tx: Transaction) -> bool:
+    """Return whether an export is not made yet, be it due or not. Changes nothing."""
+    return store.has_pending(tx)
+
+
 def has_due(tx: Transaction) -> bool:
     """Return whether an export waits for its next step. Changes nothing."""
     return store.has_due(tx)

@@ -80,6 +80,11 @@ class Checker:
                     await self._woken.wait()
             self._woken.clear()
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no check is under way, and none waits to be recorded."""
+        return not self._tasks and not self._finished
+
     def wake(self) -> None:
         """Look now: there may be a domain to check."""
         self._woken.set()

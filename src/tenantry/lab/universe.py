@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -23,6 +24,7 @@ from tenantry.lab.zones import Others, Zones
 
 _LEAVING_SECONDS = 5.0  # for the requests that are under way when their universe ends
 _LEAVING_POLL_SECONDS = 0.01
+_QUIET_SECONDS = 2.0  # after the last commit, until what goes on beside the requests may rest
 
 Ask = Callable[[], Awaitable[Asker]]
 """Makes what asks the DNS."""
@@ -30,6 +32,16 @@ Ask = Callable[[], Awaitable[Asker]]
 
 class Worker(Chores, Protocol):
     """The work beside the requests of a universe."""
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it is at work, and not at rest."""
+
+    def start(self) -> None:
+        """Begin, or go on after a rest."""
+
+    async def rest(self) -> bool:
+        """Stop until it is started again, unless there is something to do now; return whether it has stopped."""
 
     def wake(self) -> None:
         """Look now for what there is to do."""
@@ -94,6 +106,9 @@ class Life:
         self._file = file
         self.zones = Zones(others)
         self.under_way = 0
+        self.ended = False
+        self._stirred_at = 0.0
+        self._due_at: int | None = 0  # not looked at yet: what a fork begins with may be due
         self.faults = Faults()
         self.requests = RequestLog()
         self.inbox = Inbox()
@@ -105,18 +120,53 @@ class Life:
         self.node.app.stop_waiting()
         self.inbox.stop()
 
-    async def end(self) -> None:
-        """Let go of it all once the requests that are under way have their answers, or have had their time."""
+    async def end(self, changing: asyncio.Lock, *files: Path) -> None:
+        """Let go of it all, and delete `files` too.
+
+        That is when the requests that are under way have their answers, or have had their time, and when
+        what holds `changing` is through.
+        """
+        self.ended = True
         self.stop_waiting()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LEAVING_SECONDS):
                 while self.under_way:  # noqa: ASYNC110 (requests do not tell when they end)
                     await asyncio.sleep(_LEAVING_POLL_SECONDS)
         await asyncio.sleep(0)  # look-ups of this turn of the event loop share a transaction
-        await self.node.stop()
-        if self._file is not None:
-            for name in (self._file, *(self._file.with_name(self._file.name + end) for end in ("-wal", "-shm"))):
-                name.unlink(missing_ok=True)
+        async with changing:
+            await self.node.stop()
+        # In a thread: to free what is large takes as long as to copy it.
+        await asyncio.to_thread(_delete, *files, *(() if self._file is None else (self._file,)))
+
+    def listen(self) -> None:
+        """Be at work from each commit on, until `look_after` puts it to rest: on the running event loop."""
+        loop, own_thread = asyncio.get_running_loop(), threading.get_ident()
+
+        def stir() -> None:
+            if threading.get_ident() == own_thread:
+                self._stir()
+                return
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(self._stir)
+
+        self.node.database.commits.listen(stir)
+
+    def _stir(self) -> None:
+        worker, self._stirred_at = self.node.worker, asyncio.get_running_loop().time()
+        if worker.is_running:
+            worker.wake()
+        elif not self.ended:
+            worker.start()
+
+    async def look_after(self) -> None:
+        """Let what goes on beside the requests rest while there is nothing to do: loops would go on looking."""
+        worker = self.node.worker
+        if worker.is_running:
+            quiet = asyncio.get_running_loop().time() - self._stirred_at
+            if quiet > _QUIET_SECONDS and await worker.rest():
+                self._due_at = await worker.next_due()
+        elif self._due_at is not None and self.clock() >= self._due_at:
+            worker.start()
 
 
 class Universe:
@@ -197,3 +247,9 @@ class Universe:
             finally:
                 if ran:
                     self.clock.unfreeze()
+
+
+def _delete(*databases: Path) -> None:
+    for database in databases:
+        for end in ("", "-wal", "-shm"):
+            database.with_name(database.name + end).unlink(missing_ok=True)

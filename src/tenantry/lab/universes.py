@@ -5,9 +5,7 @@ once at the start, so it costs what copying a file does.
 """
 
 import asyncio
-import contextlib
 import shutil
-import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -35,7 +33,7 @@ from tenantry.lab.zone_asker import ZoneAsker
 log = structlog.get_logger("tenantry.lab")
 
 SEED = "seed"
-_EXPIRY_SECONDS = 0.5
+_LOOK_SECONDS = 0.5
 _LONGEST_PASS_SECONDS = 30.0
 _LATEST = milliseconds_of("9999-01-01T00:00:00.000Z")
 
@@ -97,24 +95,25 @@ class Lab:
         self._universes: dict[str, Universe] = {}
         self._forking = 0
         self._files = 0
-        self._expiring: asyncio.Task[None] | None = None
+        self._looking: asyncio.Task[None] | None = None
         self._leaving: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
         """Begin the work of the main environment, and to drop idle universes, on the running event loop."""
         loop = asyncio.get_running_loop()
-        self._run(self.main.node)
+        self.main.life.listen()
+        self.main.node.start()
         self._spares.make()
-        self._expiring = loop.create_task(self._expire())
+        self._looking = loop.create_task(self._look_after())
         if self._dns_port:
             self._listening = loop.create_task(self.dns.start())
 
     async def stop(self) -> None:
         """End every universe."""
-        if self._expiring is not None:
-            self._expiring.cancel()
+        if self._looking is not None:
+            self._looking.cancel()
         for universe in self.every():
-            self._leave(universe.life)
+            self._leave(universe, universe.life)
         self._universes.clear()
         await self.dns.stop()
         await self.left()
@@ -196,7 +195,7 @@ class Lab:
         finally:
             self._forking -= 1
         self._universes[universe.id] = universe
-        self._run(universe.node)
+        universe.life.listen()
         return universe
 
     async def _fork(self, wanted: wire.CreateUniverse) -> Universe:
@@ -258,57 +257,60 @@ class Lab:
                     "The main environment has no state to go back to: fork a universe and reset that."
                 )
             clock = self._clock(universe.origin, universe.start)
-            before = universe.life
+            before = _living(universe)
             universe.life = await self._begin(universe.id, universe.origin, clock)
-            self._run(universe.node)
-            self._leave(before)
+            universe.life.listen()
+            self._leave(universe, before)
 
     def drop(self, universe: Universe) -> None:
         """End a universe: its key opens nothing any more. Raises NotAUniverse."""
         if universe is self.main:
             raise NotAUniverse("The main environment cannot be dropped: stop the server instead.")
         self._universes.pop(universe.id, None)
-        self._leave(universe.life)
-        if universe.origin is not None and universe.origin != self._seed:
-            universe.origin.file.unlink()
+        own = () if universe.origin in {None, self._seed} else (universe.origin.file,)
+        self._leave(universe, universe.life, *own)
 
     async def advance(self, universe: Universe, body: wire.Advance) -> None:
         """Put a clock forward, and do on the way all that falls due. Raises ValidationFailed, TooMuchDue."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _LONGEST_PASS_SECONDS
         async with universe.standing_still():
+            life = _living(universe)
             target = _target(universe.clock(), body)
             try:
-                await pass_time(universe.clock, target, universe.node.worker, lambda: loop.time() > deadline)
+                await pass_time(life.clock, target, life.node.worker, lambda: life.ended or loop.time() > deadline)
             except TooMuchFallsDue as error:
                 raise TooMuchDue(timestamp(universe.clock()), _LONGEST_PASS_SECONDS) from error
 
-    def _run(self, node: Node) -> None:
-        loop, own_thread = asyncio.get_running_loop(), threading.get_ident()
-
-        def wake() -> None:
-            if threading.get_ident() == own_thread:
-                node.worker.wake()
-                return
-            with contextlib.suppress(RuntimeError):  # the loop is closed
-                loop.call_soon_threadsafe(node.worker.wake)
-
-        node.database.commits.listen(wake)
-        node.start()
-
-    def _leave(self, life: Life) -> None:
-        task = asyncio.get_running_loop().create_task(life.end())
+    def _leave(self, universe: Universe, life: Life, *files: Path) -> None:
+        task = asyncio.get_running_loop().create_task(life.end(universe.changing, *files))
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
 
-    async def _expire(self) -> None:
+    async def _look_after(self) -> None:
+        """Drop what is idle for too long, and let the others' work rest where there is none."""
         while True:
-            await asyncio.sleep(_EXPIRY_SECONDS)
+            await asyncio.sleep(_LOOK_SECONDS)
             now = self.time()
             for universe in self.forks():
                 if not universe.life.under_way and now >= expires_at(universe):
                     log.info("universe expired", universe=universe.id)
                     self.drop(universe)
+                elif not universe.changing.locked():
+                    await self._rest(universe)
+
+    async def _rest(self, universe: Universe) -> None:
+        try:
+            await universe.life.look_after()
+        except Exception as error:
+            log.error("universe cannot rest", universe=universe.id, exc_info=error)
+
+
+def _living(universe: Universe) -> Life:
+    """Return the life of a universe that was waited for. Raises UniverseNotFound when it was dropped meanwhile."""
+    if universe.life.ended:
+        raise UniverseNotFound(universe.id)
+    return universe.life
 
 
 def expires_at(universe: Universe) -> int:

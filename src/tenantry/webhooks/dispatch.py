@@ -126,6 +126,11 @@ class Dispatcher:
             self._woken.clear()
             await asyncio.sleep(_LEAST_REST_SECONDS)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no delivery is under way, and none waits to be recorded."""
+        return not self._tasks and not self._finished
+
     def wake(self) -> None:
         """Look now: there may be something to deliver."""
         self._woken.set()
