@@ -7,6 +7,8 @@ from typing import Annotated, Literal, get_args, get_origin
 import msgspec
 from msgspec import Meta
 
+from tenantry.core import validation
+
 PREFIX = "TENANTRY_"
 
 LogFormat = Literal["auto", "json", "console"]
@@ -241,4 +243,5 @@ def _checked(name: str, value: object, source: str) -> object:
     try:
         return msgspec.convert(value, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise InvalidSettings(f"{source} is {value!r}: {error}.") from error
+        wrong = next(validation.problems({name: value}, Settings, strict=False))
+        raise InvalidSettings(f"{source} is {value!r}: it {wrong.code.removeprefix(f'{name} ')}.") from error

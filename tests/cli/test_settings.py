@@ -55,6 +55,11 @@ def test_a_wrong_option_is_named_with_its_value(tenantry: Tenantry) -> None:
     assert refused.stderr.startswith("Error: --port is 'http': ")
 
 
+def test_what_an_option_must_be_is_told_in_words(tenantry: Tenantry) -> None:
+    assert "it must not be greater than 65535." in tenantry("dev", "--port", "99999").stderr
+    assert "it must be longer than or equal to 3 characters." in tenantry("dev", "--api-key", "x").stderr
+
+
 def test_an_option_counts_before_its_variable(tenantry: Tenantry) -> None:
     refused = tenantry("migrate", "--database", "option://", TENANTRY_DATABASE="variable://")
     assert "option:" in refused.stderr

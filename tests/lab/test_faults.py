@@ -1,5 +1,6 @@
 """Faults of a universe over HTTP: how they are set, in which order they hit, and what a client sees of them."""
 
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -177,6 +178,20 @@ def test_a_dropped_connection_gives_no_answer_and_nothing_is_done(universe: http
     with pytest.raises(httpx.RemoteProtocolError):
         universe.post("/organizations", json={"name": "Acme"})
     assert names(universe) == []
+
+
+def test_the_servers_own_log_says_what_a_fault_did_and_which_path_is_no_operation(
+    universe: httpx.Client, dev: Server
+) -> None:
+    fault = let(universe, fault="drop", method="POST", times=1)
+    with pytest.raises(httpx.RemoteProtocolError):
+        universe.post("/organizations", json={"name": "Acme"})
+    universe.get("/organisations/from/this/test")
+    universe.get("/organizations")  # lines are written when their turn of the event loop ends
+    lines = [json.loads(line) for line in dev.log.read_text("utf-8").splitlines() if line.startswith("{")]
+    dropped = [line for line in lines if line.get("operation") == "fault drop"]
+    assert {"method": "POST", "status": "---", "key": fault["id"]}.items() <= dropped[-1].items()
+    assert [line["path"] for line in lines if line.get("path") == "/organisations/from/this/test"]
 
 
 def test_a_lost_answer_is_a_change_that_was_made(universe: httpx.Client) -> None:

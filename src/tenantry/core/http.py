@@ -33,6 +33,7 @@ OpenPage: TypeAlias = Callable[[], Awaitable[Response]]
 _UUID_MASK = ~(0xF000 << 64 | 0xC000 << 48)
 _UUID_VERSION_4 = 0x4000 << 64 | 0x8000 << 48
 _LULL_SECONDS = 0.05
+_SHOWN_CHARACTERS = 200  # of a path that is no operation's
 _CLIENT_GONE = 499  # for the log: nobody is there to read it
 _RECORDED_FAILURES = frozenset({400, 404, 409, 422})
 
@@ -118,6 +119,7 @@ class Api:
             status=response.status,
             duration_ms=round((time.perf_counter() - started) * 1000, 2),
             key=exchange.caller.key_name if exchange.caller else None,
+            **({"path": request.path[:_SHOWN_CHARACTERS]} if operation == _UNKNOWN.name else {}),
         )
         headers = (("x-request-id", request_id), *response.headers)
         if isinstance(response, Response):

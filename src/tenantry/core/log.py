@@ -43,11 +43,12 @@ def _as_json(_logger: Any, _level: str, event: MutableMapping[str, Any]) -> byte
 
 
 def _readable(logger: Any, name: str, event: MutableMapping[str, Any]) -> str:
-    """Return one line for a request; anything else as structlog shows it."""
+    """Return one line for a request, which has a path where it is no operation; all else as structlog shows it."""
     if event["event"] != "request":
         return _console(logger, name, event)
     clock, key = event["timestamp"][11:19], event["key"] or "-"
-    what = f"{event['status']} {event['method']:<6} {event['operation']:<24}"
+    operation = ascii(event["path"])[1:-1] if "path" in event else event["operation"]
+    what = f"{event['status']} {event['method']:<6} {operation:<28}"
     return f"{clock} {what} {event['duration_ms']:>7.2f} ms  {key}  {event['request_id']}"
 
 

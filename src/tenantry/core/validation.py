@@ -158,11 +158,11 @@ def _text_sentence(value: object, info: inspect.StrType) -> str | None:
     if not isinstance(value, str):
         return "should not be empty" if value is None and info.min_length else "must be a string"
     if info.min_length is not None and len(value) < info.min_length:
-        return "should not be empty"
+        return f"must be longer than or equal to {info.min_length} characters" if value else "should not be empty"
     if info.max_length is not None and len(value) > info.max_length:
         return f"must be shorter than or equal to {info.max_length} characters"
     if info.pattern is not None and not re.search(info.pattern, value):
-        return "must contain only ASCII characters"
+        return f"must match {info.pattern}" if value.isascii() else "must contain only ASCII characters"
     return None
 
 

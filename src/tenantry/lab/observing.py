@@ -50,6 +50,9 @@ class Observed:
             broken = None
         else:
             made, broken = await self._struck(strike, request, read)
+        milliseconds = (time.perf_counter() - started) * 1000
+        if strike is not None:
+            _tell(strike, request, made, broken, milliseconds)
         self._requests.add(
             Entry(
                 number=self._requests.next_number(),
@@ -61,7 +64,7 @@ class Observed:
                 body=kept(body) if body else _NO_BODY,
                 answer=None if made is None else _answered(made),
                 sent=_sent(made, broken),
-                milliseconds=(time.perf_counter() - started) * 1000,
+                milliseconds=milliseconds,
                 hit=None if strike is None else Hit(strike.id, strike.rule),
             )
         )
@@ -75,7 +78,6 @@ class Observed:
     ) -> tuple[Answer | None, Broken | None]:
         """Return what a request is answered that a fault hits, if it comes to that, and what breaks instead."""
         rule = strike.rule
-        log.info("fault", id=strike.id, fault=rule.fault, method=request.method, path=request.path)
         if strike.delay:
             await asyncio.sleep(strike.delay / 1000)
         match rule.fault:
@@ -91,6 +93,22 @@ class Observed:
             case "truncate":
                 return made, await _truncated(made, request, rule.bytes)
         return made, None
+
+
+def _tell(
+    strike: Strike, request: Request, made: Answer | None, broken: Broken | None, milliseconds: float
+) -> None:
+    """Write a line of the server's log, in which a broken connection has no status."""
+    answered = None if made is None else dict(made.headers).get("x-request-id")
+    log.info(
+        "request",
+        request_id=answered or "-",
+        operation=f"fault {strike.rule.fault}",
+        method=request.method,
+        status="---" if broken is not None or made is None else made.status,
+        duration_ms=round(milliseconds, 2),
+        key=strike.id,
+    )
 
 
 async def _taken(request: Request, read_body: ReadBody) -> tuple[bytes, ReadBody]:
