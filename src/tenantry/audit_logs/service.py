@@ -34,6 +34,7 @@ from tenantry.core.db import Transaction
 from tenantry.core.errors import ApiError, EntityNotFound, FieldError, ValidationFailed
 from tenantry.core.page import Page, bounds, envelope, window
 from tenantry.organizations import service as organizations
+from tenantry.organizations.service import OrganizationNotFound
 
 _LONGEST_ACTION = 500
 _LARGEST_EVENT = 64 * 1024
@@ -119,8 +120,9 @@ def _standing(tx: Transaction, caller: Caller, organization_id: str, action: str
     key = (Standing, caller.environment_id, organization_id, action)
     found: Standing | None = tx.known.get(key) if tx.known is not None else None
     if found is None:
-        organizations.require(tx, caller, organization_id)
         found = store.select_standing(tx, caller.environment_id, organization_id, action)
+        if not found.has_organization:
+            raise OrganizationNotFound(organization_id)
         if tx.known is not None and found.trail is not None:
             tx.known[key] = found
     return found

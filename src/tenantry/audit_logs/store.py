@@ -6,6 +6,7 @@ import msgspec
 
 from tenantry.core.db import Transaction
 from tenantry.core.page import Bounds, behind, walk, walked
+from tenantry.organizations import service as organizations
 
 
 class SchemaRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,8 +141,9 @@ def has_action_behind(tx: Transaction, environment_id: str, limits: Bounds, firs
 
 
 class Standing(NamedTuple):
-    """What an event is checked by: its organization's trail, if there is one, and its action's newest schema."""
+    """What an event is checked by: its organization, its trail if there is one, its action's newest schema."""
 
+    has_organization: bool
     trail: int | None
     retention_days: int | None
     version: int | None
@@ -151,7 +153,7 @@ class Standing(NamedTuple):
 def select_standing(tx: Transaction, environment_id: str, organization_id: str, action: str) -> Standing:
     """Return what an event of an action is checked by. There is no such action if `version` is None."""
     row = tx.one(
-        "SELECT t.number, t.retention_days, s.version, s.id FROM (SELECT 1) one"
+        "SELECT " + organizations.EXISTS + ", t.number, t.retention_days, s.version, s.id FROM (SELECT 1) one"
         " LEFT JOIN audit_log_trails t"
         " ON t.environment_id = :environment_id AND t.organization_id = :organization_id"
         " LEFT JOIN audit_log_actions a ON a.environment_id = :environment_id AND a.name = :action"
@@ -197,8 +199,8 @@ def insert_event(tx: Transaction, row: EventRow, targets: set[tuple[str, str]]) 
 
 
 def _insert_at_once(tx: Transaction, row: EventRow, targets: set[tuple[str, str]]) -> None:
-    """Add one event and its targets in one round trip."""
-    tx.run(
+    """Add one event and its targets by one statement."""
+    tx.run_later(
         "WITH made AS (" + _INSERT_EVENT + ")"
         " INSERT INTO audit_log_targets (trail, target_id, occurred_at, position, target_type)"
         " SELECT :trail, t.target_id, :occurred_at, made.position, t.target_type"

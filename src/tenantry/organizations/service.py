@@ -1,7 +1,7 @@
 """The rules of organizations, one function an operation (wire.md section 1)."""
 
 from functools import partial
-from typing import Any
+from typing import Any, LiteralString
 
 import msgspec
 from msgspec import UNSET
@@ -35,6 +35,13 @@ from tenantry.organizations.wire import (
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Organization).decode
+
+
+EXISTS: LiteralString = (
+    "EXISTS (SELECT 1 FROM organizations"
+    " WHERE organizations.environment_id = :environment_id AND organizations.id = :organization_id)"
+)
+"""Whether there is an organization, for a statement of another resource that looks up more than that."""
 
 
 class OrganizationNotFound(EntityNotFound):
@@ -105,12 +112,6 @@ def get(tx: Transaction, caller: Caller, organization_id: str) -> msgspec.Raw:
     if wire is None:
         raise OrganizationNotFound(organization_id)
     return msgspec.Raw(wire)
-
-
-def require(tx: Transaction, caller: Caller, organization_id: str) -> None:
-    """Raise OrganizationNotFound unless there is the organization."""
-    if not store.has(tx, caller.environment_id, organization_id):
-        raise OrganizationNotFound(organization_id)
 
 
 def get_by_external_id(tx: Transaction, caller: Caller, external_id: str) -> msgspec.Raw:

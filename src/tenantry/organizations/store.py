@@ -108,16 +108,6 @@ def select_wire(tx: Transaction, environment_id: str, organization_id: str) -> b
     return row[0] if row else None
 
 
-def has(tx: Transaction, environment_id: str, organization_id: str) -> bool:
-    """Return whether there is an organization."""
-    row = tx.one(
-        "SELECT 1 FROM organizations WHERE environment_id = :environment_id AND id = :id",
-        environment_id=environment_id,
-        id=organization_id,
-    )
-    return row is not None
-
-
 def select_wires_by_id(tx: Transaction, environment_id: str, organization_ids: list[str]) -> dict[str, bytes]:
     """Return the JSON of each of the organizations (at least one) that is there, by id."""
     rows = tx.all(

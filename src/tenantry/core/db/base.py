@@ -64,6 +64,10 @@ class Transaction(ABC):
     def run_all(self, sql: LiteralString, rows: list[dict[str, object]]) -> None:
         """Run a statement once for each of `rows`, its parameters, without a list among them."""
 
+    def run_later(self, sql: LiteralString, **parameters: object) -> None:
+        """Run a statement by the end of the transaction, which nothing else in it looks at or waits for."""
+        self.run(sql, **parameters)
+
     @abstractmethod
     def has_table(self, name: str) -> bool:
         """Return whether the schema in use has a table of that name."""

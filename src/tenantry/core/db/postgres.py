@@ -59,6 +59,7 @@ class PostgresTransaction(Transaction):
         self._cursor = connection.cursor(binary=True)
         self.changing = 0
         """How many statements that may have changed something were run."""
+        self._later: dict[LiteralString, list[dict[str, object]]] = {}
 
     def _execute(self, sql: LiteralString, parameters: dict[str, object]) -> psycopg.Cursor[Row]:
         text: str = sql
@@ -80,6 +81,15 @@ class PostgresTransaction(Transaction):
         self.changing += 1
         # psycopg sends them all before it reads the first answer: one round trip, not one each.
         self._cursor.executemany(_as_query(_translate(sql)), rows)
+
+    def run_later(self, sql: LiteralString, **parameters: object) -> None:
+        self.changing += 1
+        self._later.setdefault(sql, []).append(parameters)
+
+    def finish(self) -> None:
+        """Run what was left for later: no answer is waited for before the next is sent."""
+        for sql, rows in self._later.items():
+            self.run_all(sql, rows)
 
     def has_table(self, name: str) -> bool:
         return self.one("SELECT 1 WHERE to_regclass(:name) IS NOT NULL", name=name) is not None
@@ -203,7 +213,9 @@ class PostgresDatabase(Database):
         with _lost_before_commit(connection):
             connection.execute(begin)
             try:
-                result = work(PostgresTransaction(connection, self._world))
+                transaction = PostgresTransaction(connection, self._world)
+                result = work(transaction)
+                transaction.finish()
             except BaseException:
                 if not connection.closed:
                     connection.execute("ROLLBACK")
