@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -300,6 +302,18 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("HEAD", "/organizations", {}),
     ("DELETE", "/organizations/org_01ARZ3NDEKTSV4RRFFQ69G5FAV", {}),
 ]
+
+
+def test_as_curl_a_query_with_brackets_is_no_pattern(universe: httpx.Client, dev: Server, tmp_path: Path) -> None:
+    connection = HTTPConnection("127.0.0.1", dev.port, timeout=20)
+    with closing(connection):  # httpx would encode it
+        key = {"authorization": universe.headers["authorization"]}
+        connection.request("GET", "/organizations?domains[]=a.example&domains[0]={b}.example", headers=key)
+        assert connection.getresponse().status == 200
+    script = tmp_path / "again.sh"
+    script.write_text(universe.get(f"{REQUESTS}/{logged(universe)[0]['id']}/curl").text, "utf-8")
+    run(["bash", "-e", str(script)], universe, tmp_path)
+    assert [entry["query"] for entry in logged(universe)] == ["domains[]=a.example&domains[0]={b}.example"] * 2
 
 
 def comparable(entry: dict[str, Any]) -> dict[str, Any]:

@@ -77,6 +77,8 @@ def as_curl(entry: Entry, base_url: str) -> str:
     """Return a command that makes the request again. Raises BodyNotKept."""
     body = _body(entry)
     how = {"GET": "", "HEAD": "--head "}.get(entry.method, f"-X {entry.method} ")
+    if any(each in entry.query for each in "[]{}"):
+        how = f"--globoff {how}"  # some clients write domains[]=a, which curl takes for a pattern
     lines = [f"curl {how}{shlex.quote(base_url + target(entry))}", '-H "Authorization: Bearer $WORKOS_API_KEY"']
     lines += [f"-H {shlex.quote(f'{name}: {value}')}" for name, value in _own_fields(entry)]
     if body and "content-type" not in dict(entry.fields):
