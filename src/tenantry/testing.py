@@ -24,6 +24,7 @@ _ATTEMPTS = 5
 _START_SECONDS = 30.0
 _STOP_SECONDS = 10.0
 _ANSWER_SECONDS = 60.0
+_CONFLICT = 409
 _NOBODY = "127.0.0.1:1"
 # A proxy that the environment names is for the world outside.
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -86,6 +87,27 @@ class Universe:
     def add_fault(self, **rule: object) -> str:
         """Let requests go wrong as a rule says (docs/lab.md); return the fault's id."""
         return str(self.request("POST", "/tenantry/lab/faults", rule)["id"])
+
+    def assert_requested(self, **expected: object) -> None:
+        """Say which requests the app made, how often: `operation="organizations.create"`, `body={…}`, `times=1`.
+
+        `times=0` is never; without a number it is once or more (docs/lab.md). Raises AssertionError with what was
+        made instead, Refused for a condition that nothing can meet.
+        """
+        try:
+            self.request("POST", "/tenantry/lab/requests/assert", expected)
+        except Refused as refused:
+            if refused.status != _CONFLICT:
+                raise
+            raise AssertionError(json.loads(refused.body)["message"]) from None
+
+    def requests(self, **filters: object) -> list[dict[str, Any]]:
+        """Return the first hundred requests of the app with their answers, or of those that `filters` mean."""
+        if "body" in filters:
+            filters["body"] = json.dumps(filters["body"])
+        page = self.request("GET", "/tenantry/lab/requests", order="asc", limit=100, **filters)
+        entries: list[dict[str, Any]] = page["data"]
+        return entries
 
     @property
     def inbox_url(self) -> str:

@@ -53,7 +53,7 @@ def dev_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 def test_the_tests_for_pytest_pass(tmp_path: Path) -> None:
     (tmp_path / "test_app.py").write_text(snippet("Python", "python"))
-    assert "3 passed" in run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"], tmp_path)
+    assert "4 passed" in run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"], tmp_path)
 
 
 def test_a_server_without_pytest_starts_and_stops(tmp_path: Path) -> None:

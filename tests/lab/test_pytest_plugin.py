@@ -53,6 +53,16 @@ SUITE = """
         tenantry_universe.reset()
         tenantry_universe.drop()
         tenantry_universe.drop()
+
+    def test_what_the_app_asked_is_told(tenantry_universe):
+        tenantry_universe.request("POST", "/organizations", {"name": "Acme"})
+        tenantry_universe.assert_requested(operation="organizations.create", body={"name": "Acme"}, times=1)
+        with pytest.raises(AssertionError, match='body.name: expected "Globex", was "Acme"'):
+            tenantry_universe.assert_requested(operation="organizations.create", body={"name": "Globex"})
+        with pytest.raises(AssertionError, match="operation must be the name of an operation"):
+            tenantry_universe.assert_requested(operation="organization.create", times=0)
+        (created,) = tenantry_universe.requests(body={"name": "Acme"})
+        assert created["answer"]["status"] == 201
 """
 
 
@@ -93,7 +103,7 @@ def test_each_test_has_a_universe_and_the_server_is_stopped(
     (tmp_path / "tenantry.yaml").write_text("organizations: [{name: Seeded}]")
     done = run(tmp_path, *arguments)
     assert done.returncode == 0, done.stdout
-    assert "11 passed" in done.stdout
+    assert "12 passed" in done.stdout
     servers = servers_of(tmp_path)
     assert 1 <= len(servers) <= most
     assert not [each for each in servers if is_running(each)]
