@@ -110,6 +110,14 @@ def test_dev_prints_a_base_url_a_key_and_curl_lines_that_work(tmp_path: Path) ->
     assert server.stop() == 0
 
 
+def test_dev_that_listens_everywhere_tells_where_this_machine_reaches_it(tmp_path: Path) -> None:
+    server = Server("sqlite://", tmp_path, "--host", "0.0.0.0", command="dev")
+    assert f"base URL  {server.base_url}" in server.log.read_text()
+    with client(server.base_url, DEFAULT_KEY) as api:
+        assert api.post("/tenantry/lab/universes").json()["base_url"] == server.base_url
+    assert server.stop() == 0
+
+
 def test_dev_takes_another_key(tmp_path: Path) -> None:
     server = Server("sqlite://", tmp_path, "--api-key", "sk_mine", command="dev")
     assert list_status(server, "sk_mine") == 200

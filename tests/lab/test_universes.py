@@ -132,6 +132,21 @@ async def test_what_a_dropped_universe_had_in_memory_is_gone() -> None:
         assert not [file.name for file in lab.folder.iterdir() if file.name.startswith("universe_")]
 
 
+async def test_of_two_drops_at_once_one_finds_nothing_any_more() -> None:
+    async with running() as (lab, main):
+        made = (await main.post(UNIVERSES)).json()
+        drops = await asyncio.gather(*(main.delete(f"{UNIVERSES}/{made['id']}") for _ in range(4)))
+        assert sorted(answer.status_code for answer in drops) == [204, 404, 404, 404]
+        await lab.left()
+
+
+async def test_what_is_refused_leaves_no_file_behind() -> None:
+    async with running() as (lab, main):
+        for body in ({"from": "main", "clock": "2020-01-01T00:00:00Z"}, {"clock": "2020-01-01T00:00:00Z"}):
+            assert (await main.post(UNIVERSES, json=body)).status_code == 422
+        assert not [file.name for file in lab.folder.iterdir() if file.name.startswith("universe_")]
+
+
 def test_every_key_of_the_data_opens_a_universe_and_a_read_only_one_changes_nothing(tmp_path: Path) -> None:
     file = tmp_path / "kept.db"
     database = open_migrated(f"sqlite:///{file}")

@@ -16,6 +16,7 @@ from tenantry.cli.common import migrated, settings_options, told_plainly, withou
 from tenantry.settings import Settings, load
 
 _IN_MEMORY = "sqlite://"
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (what such an address is on this machine)
 _THIS_MACHINE = "127.0.0.0/8, ::1/128"
 
 
@@ -47,7 +48,7 @@ def dev(*, stop_with_stdin: bool, **options: str | None) -> None:
             click.echo(f"Warning: {warning}.", err=True)
         with lab.prepared(settings, seed) as prepared:
             click.echo(_welcome(prepared.settings, None if seed is None else seed.file, prepared.ahead))
-            lab.run(prepared, _base_url(settings), readable_log=_readable(settings))
+            lab.run(prepared, _reached_at(settings), readable_log=_readable(settings))
 
 
 @click.command(short_help="Serve for production.")
@@ -93,7 +94,7 @@ def _reaching_this_machine(settings: Settings) -> Settings:
 
 
 def _welcome(settings: Settings, seed: str | None, days_ahead: int) -> str:
-    base_url = _base_url(settings)
+    base_url = _reached_at(settings)
     shown = {
         "base URL": base_url,
         "API key": settings.api_key,
@@ -116,6 +117,11 @@ def _welcome(settings: Settings, seed: str | None, days_ahead: int) -> str:
 def _base_url(settings: Settings) -> str:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     return f"http://{host}:{settings.port}"
+
+
+def _reached_at(settings: Settings) -> str:
+    """Return where the server is reached from this machine, also when it listens at every address."""
+    return _base_url(msgspec.structs.replace(settings, host=_EVERYWHERE.get(settings.host, settings.host)))
 
 
 def _readable(settings: Settings) -> bool:

@@ -52,8 +52,7 @@ class MessageList(msgspec.Struct, frozen=True, kw_only=True, tag_field="object",
 
 def url_of(lab: Lab, universe: Universe) -> str:
     """Return the URL of a universe's inbox, as this machine reaches it."""
-    base = lab.base_url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
-    return f"{base}{PATH}/{universe.id}"
+    return f"{lab.base_url}{PATH}/{universe.id}"
 
 
 def is_delivery(request: Request) -> bool:

@@ -202,13 +202,18 @@ class Lab:
         identity = self._ids.new(wire.PREFIX, self.time())
         start = Start(None if wanted.clock is None else milliseconds_of(wanted.clock), wanted.frozen)
         if wanted.from_ == SEED:
-            origin = self._seed
-        else:
-            parent = self.get(wanted.from_)
-            origin = await self._snapshot(parent, identity)
-            start = Start(start.at or origin.at + 1, parent.clock.frozen if start.frozen is None else start.frozen)
-        clock = self._clock(origin, start)
-        life = await self._begin(identity, origin, clock)
+            return await self._begun(identity, wanted, self._seed, start)
+        parent = self.get(wanted.from_)
+        origin = await self._snapshot(parent, identity)
+        start = Start(start.at or origin.at + 1, parent.clock.frozen if start.frozen is None else start.frozen)
+        try:
+            return await self._begun(identity, wanted, origin, start)
+        except BaseException:
+            origin.file.unlink()
+            raise
+
+    async def _begun(self, identity: str, wanted: wire.CreateUniverse, origin: Origin, start: Start) -> Universe:
+        life = await self._begin(identity, origin, self._clock(origin, start))
         idle = self._limits.idle_seconds if wanted.idle_seconds is None else wanted.idle_seconds
         return Universe(
             identity,
@@ -233,11 +238,11 @@ class Lab:
     async def _snapshot(self, parent: Universe, identity: str) -> Origin:
         """Return the present state of a universe, for a fork. Raises NotAUniverse when it is on PostgreSQL."""
         file = self.folder / f"{identity}.origin.db"
-        database = parent.node.database
-        if not isinstance(database, SqliteDatabase):
-            raise NotAUniverse("The main environment is on PostgreSQL: fork the seed, or a universe.")
-        at = parent.clock()
-        await asyncio.to_thread(database.copy_to, file)
+        async with parent.changing:
+            database, at = _living(parent).node.database, parent.clock()
+            if not isinstance(database, SqliteDatabase):
+                raise NotAUniverse("The main environment is on PostgreSQL: fork the seed, or a universe.")
+            await asyncio.to_thread(database.copy_to, file)
         return Origin(parent.id, file, at)
 
     async def _begin(self, identity: str, origin: Origin, clock: TestClock) -> Life:
@@ -263,10 +268,11 @@ class Lab:
             self._leave(universe, before)
 
     def drop(self, universe: Universe) -> None:
-        """End a universe: its key opens nothing any more. Raises NotAUniverse."""
+        """End a universe: its key opens nothing any more. Raises NotAUniverse, UniverseNotFound."""
         if universe is self.main:
             raise NotAUniverse("The main environment cannot be dropped: stop the server instead.")
-        self._universes.pop(universe.id, None)
+        if self._universes.pop(universe.id, None) is None:  # another request was faster
+            raise UniverseNotFound(universe.id)
         own = () if universe.origin in {None, self._seed} else (universe.origin.file,)
         self._leave(universe, universe.life, *own)
 
@@ -281,6 +287,8 @@ class Lab:
                 await pass_time(life.clock, target, life.node.worker, lambda: life.ended or loop.time() > deadline)
             except TooMuchFallsDue as error:
                 raise TooMuchDue(timestamp(universe.clock()), _LONGEST_PASS_SECONDS) from error
+            finally:
+                universe.used_at = self.time()
 
     def _leave(self, universe: Universe, life: Life, *files: Path) -> None:
         task = asyncio.get_running_loop().create_task(life.end(universe.changing, *files))
@@ -293,10 +301,12 @@ class Lab:
             await asyncio.sleep(_LOOK_SECONDS)
             now = self.time()
             for universe in self.forks():
+                if universe.changing.locked():
+                    continue
                 if not universe.life.under_way and now >= expires_at(universe):
                     log.info("universe expired", universe=universe.id)
                     self.drop(universe)
-                elif not universe.changing.locked():
+                else:
                     await self._rest(universe)
 
     async def _rest(self, universe: Universe) -> None:
