@@ -1,8 +1,8 @@
 """The fixtures for the tests of an app: a server for a run, a universe for a test, the SDK's client in it."""
 
 import os
-import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -90,10 +90,9 @@ def servers_of(folder: Path) -> set[str]:
 
 
 def is_running(base_url: str) -> bool:
-    """Return whether any process serves at the port."""
-    port = base_url.rpartition(":")[2]
-    lines = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout.splitlines()
-    return any(re.search(rf"tenantry dev .*--port {port}\b", line) for line in lines)
+    """Return whether anybody listens at the port."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", int(base_url.rpartition(":")[2]))) == 0
 
 
 @pytest.mark.parametrize(("arguments", "most"), [((), 1), (("-n", "2"), 2)], ids=["one process", "two workers"])

@@ -20,6 +20,8 @@ _CORE: tuple[tuple[re.Pattern[str], Callable[[str], object]], ...] = (
     (re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"), lambda text: float(text.replace(".", ""))),
 )
 _HALVES = re.compile(r"\\u[dD]([89a-fA-F][0-9a-fA-F]{2})")
+# What is no text begins with one of these.
+_TELLING = frozenset("~nNtTfF+-.0123456789")
 _STRING = "tag:yaml.org,2002:str"
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -133,6 +135,8 @@ def _scalar(event: Any) -> object:
 
 def plain(text: str) -> object:
     """Return what a text stands for that has no quotes."""
+    if text and text[0] not in _TELLING:
+        return text
     return next((made(text) for pattern, made in _CORE if pattern.fullmatch(text)), text)
 
 
