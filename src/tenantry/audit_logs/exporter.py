@@ -1,7 +1,7 @@
 """The loop that makes exports: look, claim, read, record, in every server process.
 
 One step of one export at a time, and the export that has waited the longest first: a large one holds up
-no small one. A step reads a few events at once, and rests as long as that took, for the requests that wait.
+no small one. A step reads a few events at once, and rests for longer than that took, for the requests that wait.
 """
 
 import asyncio
@@ -20,7 +20,8 @@ log = structlog.get_logger("tenantry.audit_logs")
 _INTERVAL_SECONDS = 0.25
 _AFTER_FAILURE_SECONDS = 1.0
 _LEASE_MILLISECONDS = 60_000
-_LOOKED_AT_ONCE = 200
+_LOOKED_AT_ONCE = 100
+_REST_SHARE = 1.5
 _LOOKED_IN_A_STEP = 20_000
 _PART_BYTES = 4 << 20
 _LEVEL = 1  # of compression: a second level would cost half as much again, for a tenth
@@ -80,6 +81,6 @@ class Exporter:
             place = part.end
             if place is None or size >= _PART_BYTES:
                 break
-            await asyncio.sleep(time.perf_counter() - started)
+            await asyncio.sleep(_REST_SHARE * (time.perf_counter() - started))
         made = await asyncio.to_thread(zlib.compress, b"".join(content), _LEVEL) if size else b""
         return Part(made, place)
