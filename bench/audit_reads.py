@@ -34,6 +34,7 @@ from tenantry.organizations.wire import CreateOrganization, Organization
 from tenantry.server import system_world
 
 _AT_ONCE = 5_000
+_FIRST = 1_000  # of the positions, past those of what was written before
 _DAYS = 300
 _DAY = 24 * 60 * 60 * 1000
 _PAGE_CLIENTS = 4
@@ -75,7 +76,7 @@ def fill(database: str, count: int) -> None:
         start, step = system_clock()() - _DAYS * _DAY, _DAYS * _DAY // count
         for first in range(0, count, _AT_ONCE):
             some = range(first, min(first + _AT_ONCE, count))
-            moments = {number + 2: start + number * step for number in some}
+            moments = {_FIRST + number: start + number * step for number in some}
             opened.write(partial(_write, organization_id=organization_id, moments=moments))
         opened.write(_count_on)
         click.echo(f"{count:,} events written in {time.monotonic() - started:.0f} s")
