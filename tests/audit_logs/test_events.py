@@ -72,6 +72,15 @@ def test_each_target_can_be_looked_up(
     assert rows == [("invoice", "invoice_1", at), ("user", "user_2", at)]
 
 
+def test_a_number_keeps_all_its_digits(
+    api: httpx.Client, shared_database: Database, organization_id: str, event: Json
+) -> None:
+    event["actor"]["metadata"] = {"long": 10**30 + 1, "small": 1e-7, "whole": 12.0}
+    assert create(api, organization_id, event).status_code == 200
+    ((*_, wire),) = kept(shared_database, organization_id)
+    assert b'"metadata":{"long":1000000000000000000000000000001,"small":1e-7,"whole":12}' in wire
+
+
 def test_the_same_key_makes_one_event(
     api: httpx.Client, shared_database: Database, organization_id: str, event: Json
 ) -> None:
