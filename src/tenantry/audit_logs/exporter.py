@@ -20,10 +20,10 @@ log = structlog.get_logger("tenantry.audit_logs")
 _INTERVAL_SECONDS = 0.25
 _AFTER_FAILURE_SECONDS = 1.0
 _LEASE_MILLISECONDS = 60_000
-_LOOKED_AT_ONCE = 100
+_LOOKED_AT_ONCE = 50
 _REST_SHARE = 1.5
 _LOOKED_IN_A_STEP = 20_000
-_PART_BYTES = 4 << 20
+_PART_BYTES = 1 << 20
 _LEVEL = 1  # of compression: a second level would cost half as much again, for a tenth
 
 
