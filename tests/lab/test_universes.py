@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -221,3 +222,20 @@ def test_the_pages_without_a_key_are_the_same_under_dev(dev: Server) -> None:
     assert "tenantry.lab.universes.create" in httpx.get(f"{dev.base_url}/docs").text
     paths = httpx.get(f"{dev.base_url}/openapi.json").json()["paths"]
     assert "/tenantry/lab/clock/advance" in paths
+
+
+def test_the_link_to_an_export_opens_the_file_of_its_universe_without_a_key(
+    fork: Fork, dev_alone: httpx.Client
+) -> None:
+    universe, _other = fork(), fork()
+    organization = universe.post("/organizations", json={"name": "Acme"}).json()["id"]
+    times = {"range_start": "2026-01-01T00:00:00.000Z", "range_end": "2126-01-01T00:00:00.000Z"}
+    made = universe.post("/audit_logs/exports", json={"organization_id": organization, **times}).json()
+    for _ in range(200):
+        if (shown := universe.get(f"/audit_logs/exports/{made['id']}").json())["state"] != "pending":
+            break
+        time.sleep(0.05)
+    assert shown["state"] == "ready"
+    file = dev_alone.get(shown["url"])
+    assert (file.status_code, file.text[:3]) == (200, "id,")
+    assert dev_alone.get(shown["url"].replace("signature=", "signature=0")).status_code == 403

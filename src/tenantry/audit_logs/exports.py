@@ -139,6 +139,19 @@ def _shown(row: ExportRow, url: str | None = None) -> AuditLogExport:
     )
 
 
+def export_of(path: str) -> str | None:
+    """Return the id of the export whose download has that path, or None when it is another path."""
+    before, _, after = DOWNLOAD.partition("{id}")
+    if not (path.startswith(before) and path.endswith(after)):
+        return None
+    return path[len(before) : -len(after)]
+
+
+def is_there(tx: Transaction, export_id: str) -> bool:
+    """Return whether any environment has an export."""
+    return store.select_export_of_any(tx, export_id) is not None
+
+
 def download(tx: Transaction, export_id: str, given: Link) -> Download:
     """Return the file that a link opens; the transaction must see one state of the database.
 

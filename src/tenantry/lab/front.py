@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from tenantry.audit_logs.exports import export_of
 from tenantry.core.endpoints import Answer, Request
 from tenantry.core.faces import ReadBody, serve_asgi, serve_rsgi
 from tenantry.core.http import Api
@@ -35,6 +36,9 @@ class Front:
             request.authorization = f"Bearer {self._lab.key_of(self._lab.main)}"
         if is_delivery(request):
             return await receive(self._lab, request, read_body)
+        if request.authorization is None and (export_id := export_of(request.path)) is not None:
+            holder = await self._lab.holder_of(export_id)
+            return await holder.answer(request, read_body)
         found = self._lab.find(request.authorization)
         # A key of a universe that is gone is refused by the desk, which says so.
         if found is None or request.path[:_LONGEST].lower().startswith(OWN_PATHS):
