@@ -24,7 +24,7 @@ from tenantry.webhooks.wire import DisabledWebhookEndpoint
 ATTEMPT_PREFIX = "wha"
 DELIVERY_PREFIX = "whd"
 
-_FANNED_AT_ONCE = 100
+_FANNED_AT_ONCE = 40
 _DROPPED_AT_ONCE = 500
 _PRUNED_AT_ONCE = 500
 _GONE = 410

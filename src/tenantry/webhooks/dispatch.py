@@ -30,7 +30,9 @@ _LEAST_REST_SECONDS = 0.005
 _AFTER_FAILURE_SECONDS = 1.0
 _STOP_SECONDS = 3.0
 _MOST_AT_ONCE = 512  # in hand, those that wait to be sent among them
-_RECORDED_AT_ONCE = 64
+# Written at once: requests wait meanwhile.
+_CLAIMED_AT_ONCE = 40
+_RECORDED_AT_ONCE = 24
 _PACE_BESIDE_REQUESTS = 1650.0  # a second
 _BURST_SECONDS = 0.005
 # An endpoint has one delivery at once until it takes one, then a few. Each that it takes quickly is room
@@ -198,7 +200,7 @@ class Dispatcher:
             line = lines[endpoint_id]
             most = line.room(now, self._options.concurrency)
             if endpoint_id in quick:
-                room = min(2 * most - line.in_hand, max(part, 1 - line.in_hand), free)
+                room = min(2 * most - line.in_hand, _CLAIMED_AT_ONCE, max(part, 1 - line.in_hand), free)
             else:
                 share = _UNTRIED_AT_ONCE if line.begun is None else _TRIED_AT_ONCE
                 room = min(most - line.in_hand, share - doubtful, free)
