@@ -151,11 +151,12 @@ class Dispatcher:
 
     async def stop(self) -> None:
         """Wait a little for what is under way and record it. What is not through by then is sent anew later."""
+        await self._release(list(self._lines.values()))  # or what ends would begin the next
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=_STOP_SECONDS)
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(self._record(), self._release(list(self._lines.values())))
+        await self._record()
         if self._sender is not None:
             await self._sender.close()
 
