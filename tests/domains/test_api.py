@@ -209,6 +209,17 @@ def test_an_email_belongs_to_the_organization_with_its_domain_verified(api: http
     assert answer.json() == {"object": "list", "data": [made], "list_metadata": {"before": None, "after": None}}
 
 
+def test_the_organization_that_had_a_domain_first_stands_first(api: httpx.Client) -> None:
+    names = ["Acme", "Bolt", "Core"]
+    for name in names:
+        data = [{"domain": "acme.com", "state": "verified"}]
+        api.post("/organizations", json={"name": name, "domain_data": data})
+    found = api.get("/tenantry/organizations/lookup?email=ana@acme.com").json()["data"]
+    assert [each["name"] for each in found] == names
+    owners = api.get("/tenantry/domains/acme.com").json()["owners"]
+    assert [each["organization_id"] for each in owners] == [each["id"] for each in found]
+
+
 @pytest.mark.parametrize("email", ["ana@eng.acme.com", "ana@other.com"])
 def test_an_email_of_another_domain_belongs_to_nobody(api: httpx.Client, email: str) -> None:
     body = {"name": "Acme", "domain_data": [{"domain": "acme.com", "state": "verified"}, {"domain": "other.com"}]}

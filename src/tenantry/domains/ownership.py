@@ -40,10 +40,7 @@ class Provable(msgspec.Struct, frozen=True):
 
 def list_provable(tx: Transaction, environment_id: str, slug: str, domain: str) -> list[Provable]:
     """Return up to 200 organizations' claims to a domain, in its normal form, that the DNS can prove."""
-    found = (
-        *store.select_owners(tx, environment_id, domain, _MOST_SHOWN),
-        *store.select_claimants(tx, environment_id, domain, _MOST_SHOWN),
-    )
+    found = store.select_named(tx, environment_id, domain, _MOST_SHOWN)
     return [
         Provable(row.domain, checks.expected(row.domain, slug)) for row in found if row.domain.verification_token
     ]
@@ -55,12 +52,13 @@ def get_ownership(tx: Transaction, caller: Caller, text: str) -> DomainOwnership
         domain = spelling(text)
     except InvalidDomain as error:
         raise ValidationFailed([FieldError("domain", f"domain {error}")]) from error
-    owners = store.select_owners(tx, caller.environment_id, domain, _MOST_SHOWN)
-    claimants = store.select_claimants(tx, caller.environment_id, domain, _MOST_SHOWN)
+    found = store.select_named(tx, caller.environment_id, domain, _MOST_SHOWN)
+    owners = [row for row in found if row.progress.verified_at is not None]
+    claimants = [row for row in found if row.progress.verified_at is None]
     return DomainOwnership(
         domain=domain,
         policy=caller.domain_policy,
-        owners=sorted(map(_owner, owners), key=lambda owner: _BEST_PROOF_FIRST.index(owner.proof)),
+        owners=sorted(map(_owner, owners), key=_best_proof_first),
         claimants=[_claimant(row) for row in claimants],
         contests=_contests(tx, owners, claimants),
     )
@@ -76,6 +74,10 @@ def _owner(row: DomainRow) -> Owner:
         since=since,
         at_risk_since=None if at_risk_since is None else timestamp(at_risk_since),
     )
+
+
+def _best_proof_first(owner: Owner) -> tuple[int, str, str]:
+    return _BEST_PROOF_FIRST.index(owner.proof), owner.since, owner.organization_domain_id
 
 
 def _proof(row: DomainRow) -> Proof:

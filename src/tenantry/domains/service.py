@@ -30,7 +30,6 @@ MOST_DOMAINS = 200
 TOKEN_LENGTH = 25
 _PREFIX_TAIL = 6
 CONSUMER = "must not be a consumer mail domain such as gmail.com, where anyone can have an address"
-_MOST_OWNERS = 100
 
 Claim = Literal["pending", "verified", "legacy_verified"]
 """How a caller gives a domain: to be checked, as checked, or in the old bare list."""
@@ -184,12 +183,6 @@ def domain_of(email: str) -> str:
         return spelling(domain)
     except InvalidDomain as error:
         raise InvalidEmail(f"must have a domain after the @ that {str(error).removeprefix('must ')}") from error
-
-
-def owners(tx: Transaction, environment_id: str, domain: str) -> list[str]:
-    """Return the ids of up to 100 organizations that have the domain verified, the first to have it first."""
-    rows = store.select_owners(tx, environment_id, domain, _MOST_OWNERS)
-    return [row.domain.organization_id for row in rows]
 
 
 def of_organization(tx: Transaction, environment_id: str, organization_id: str) -> list[OrganizationDomain]:

@@ -16,7 +16,7 @@ _COLUMNS = (
 )
 
 
-class Progress(msgspec.Struct, frozen=True, kw_only=True):
+class Progress(msgspec.Struct, frozen=True):
     """How the checks of one domain stand. Times are milliseconds since the epoch, `verified_at` the wire's text.
 
     `due_at` is None when nothing is to be asked. `attempts` counts those since `started_at`. `misses`,
@@ -60,8 +60,7 @@ def _domain(row: Row) -> OrganizationDomain:
 
 
 def _whole(row: Row) -> DomainRow:
-    progress = Progress(**dict(zip(Progress.__struct_fields__, row[10:], strict=True)))
-    return DomainRow(row[0], _domain(row[1:10]), progress)
+    return DomainRow(row[0], _domain(row[1:10]), Progress(*row[10:]))
 
 
 _INSERT: LiteralString = (
@@ -208,30 +207,30 @@ def select_holders_by_name(tx: Transaction, environment_id: str, domains: list[s
     return {row[0]: row[1] for row in rows}
 
 
+_OWNED: LiteralString = (
+    "SELECT " + _EVERYTHING + " FROM organization_domains"
+    " WHERE environment_id = :environment_id AND domain = :domain AND verified_at IS NOT NULL"
+    " ORDER BY verified_at, id LIMIT :most"
+)
+_CLAIMED: LiteralString = (
+    "SELECT " + _EVERYTHING + " FROM organization_domains"
+    " WHERE environment_id = :environment_id AND domain = :domain AND verified_at IS NULL"
+    " ORDER BY organization_id LIMIT :most"
+)
+
+
 def select_owners(tx: Transaction, environment_id: str, domain: str, most: int) -> list[DomainRow]:
     """Return up to `most` verified rows of a domain, verified first before verified later."""
-    rows = tx.all(
-        "SELECT " + _EVERYTHING + " FROM organization_domains"
-        " WHERE environment_id = :environment_id AND domain = :domain AND verified_at IS NOT NULL"
-        " ORDER BY verified_at, id LIMIT :most",
-        environment_id=environment_id,
-        domain=domain,
-        most=most,
-    )
+    rows = tx.all(_OWNED, environment_id=environment_id, domain=domain, most=most)
     return [_whole(row) for row in rows]
 
 
-def select_claimants(tx: Transaction, environment_id: str, domain: str, most: int) -> list[DomainRow]:
-    """Return up to `most` rows of a domain that are not verified, by organization."""
-    rows = tx.all(
-        "SELECT " + _EVERYTHING + " FROM organization_domains"
-        " WHERE environment_id = :environment_id AND domain = :domain AND verified_at IS NULL"
-        " ORDER BY organization_id LIMIT :most",
-        environment_id=environment_id,
-        domain=domain,
-        most=most,
+def select_named(tx: Transaction, environment_id: str, domain: str, most: int) -> list[DomainRow]:
+    """Return up to `most` verified rows of a domain, and then up to `most` others, by organization."""
+    sql: LiteralString = (
+        "SELECT * FROM (" + _OWNED + ") AS owned UNION ALL SELECT * FROM (" + _CLAIMED + ") AS claimed"
     )
-    return [_whole(row) for row in rows]
+    return [_whole(row) for row in tx.all(sql, environment_id=environment_id, domain=domain, most=most)]
 
 
 def select_holder_of_token(tx: Transaction, environment_id: str, domain: str, token: str) -> str | None:

@@ -33,6 +33,8 @@ from tenantry.organizations.wire import (
     UpdateOrganization,
 )
 
+_MOST_OWNERS = 100
+
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Organization).decode
 
@@ -175,9 +177,8 @@ def look_up(tx: Transaction, caller: Caller, query: LookUpOrganizations) -> Page
         domain = domain_service.domain_of(query.email)
     except InvalidEmail as error:
         raise ValidationFailed([FieldError("email", f"email {error}")]) from error
-    owners = domain_service.owners(tx, caller.environment_id, domain)
-    wires = store.select_wires_by_id(tx, caller.environment_id, owners) if owners else {}
-    return Page([msgspec.Raw(wires[owner]) for owner in owners], ListMetadata(None, None))
+    wires = store.select_wires_of_owners(tx, caller.environment_id, domain, _MOST_OWNERS)
+    return Page([msgspec.Raw(wire) for wire in wires], ListMetadata(None, None))
 
 
 def update(
