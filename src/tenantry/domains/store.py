@@ -6,7 +6,7 @@ import msgspec
 from msgspec import UNSET
 
 from tenantry.core.caller import DomainPolicy
-from tenantry.core.db import Row, Transaction
+from tenantry.core.db import Insertion, Row, Transaction
 from tenantry.core.page import Bounds, behind, walk, walked
 from tenantry.domains.wire import OrganizationDomain
 
@@ -63,22 +63,22 @@ def _whole(row: Row) -> DomainRow:
     return DomainRow(row[0], _domain(row[1:10]), Progress(*row[10:]))
 
 
-_INSERT: LiteralString = (
-    "INSERT INTO organization_domains (environment_id, " + _COLUMNS + ", due_at, started_at, verified_at)"
-    " VALUES (:environment_id, :id, :organization_id, :domain, :state,"
-    " :verification_strategy, :verification_prefix, :verification_token, :created_at, :updated_at,"
-    " :due_at, :started_at, :verified_at)"
+_INSERTION = Insertion(
+    "organization_domains",
+    "environment_id text, id text, organization_id text, domain text, state text, verification_strategy text,"
+    " verification_prefix text, verification_token text, created_at text, updated_at text, due_at bigint,"
+    " started_at bigint, verified_at text",
 )
 
 
 def insert(tx: Transaction, environment_id: str, domain: OrganizationDomain, progress: Progress) -> None:
     """Add one domain."""
-    tx.run(_INSERT, **_new_row(DomainRow(environment_id, domain, progress)))
+    tx.run(_INSERTION.one, **_new_row(DomainRow(environment_id, domain, progress)))
 
 
 def insert_all(tx: Transaction, rows: list[DomainRow]) -> None:
-    """Add domains."""
-    tx.run_all(_INSERT, [_new_row(row) for row in rows])
+    """Add domains (at least one)."""
+    tx.insert_all(_INSERTION, [_new_row(row) for row in rows])
 
 
 def _new_row(row: DomainRow) -> dict[str, object]:

@@ -74,7 +74,8 @@ def record(
 
 def record_all(tx: Transaction, caller: Caller, changes: list[Change]) -> None:
     """Record many changes, in this order, as `record` does each."""
-    store.insert_all(tx, [_of_caller(tx, caller, change) for change in changes])
+    if changes:
+        store.insert_all(tx, [_of_caller(tx, caller, change) for change in changes])
 
 
 def _of_caller(tx: Transaction, caller: Caller, change: Change) -> NewEvent:

@@ -5,7 +5,7 @@ from typing import Any, LiteralString
 
 import msgspec
 
-from tenantry.core.db import Transaction
+from tenantry.core.db import Insertion, Transaction
 from tenantry.events.positions import Place
 
 # A transaction that is still under way may yet show events before those of a later one
@@ -64,20 +64,20 @@ class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
     wire: bytes
 
 
-_INSERT: LiteralString = (
-    "INSERT INTO events (environment_id, id, event, organization_id, created_at, wire)"
-    " VALUES (:environment_id, :id, :event, :organization_id, :created_at, :wire)"
+_INSERTION = Insertion(
+    "events",
+    "environment_id text, id text, event text, organization_id text, created_at text, wire bytea",
 )
 
 
 def insert(tx: Transaction, event: NewEvent) -> None:
     """Add one event; its place follows those of all events that were served before."""
-    tx.run(_INSERT, **msgspec.structs.asdict(event))
+    tx.run(_INSERTION.one, **msgspec.structs.asdict(event))
 
 
 def insert_all(tx: Transaction, new: list[NewEvent]) -> None:
-    """Add events, in this order."""
-    tx.run_all(_INSERT, [msgspec.structs.asdict(event) for event in new])
+    """Add events (at least one), in this order."""
+    tx.insert_all(_INSERTION, [msgspec.structs.asdict(event) for event in new])
 
 
 def select_place(tx: Transaction, environment_id: str, event_id: str) -> Place | None:

@@ -4,7 +4,7 @@ from typing import LiteralString
 
 import msgspec
 
-from tenantry.core.db import Transaction
+from tenantry.core.db import Insertion, Transaction
 from tenantry.core.page import Bounds
 from tenantry.organizations import index
 
@@ -24,36 +24,30 @@ class OrganizationRow(msgspec.Struct, frozen=True, kw_only=True):
     wire: bytes
 
 
-_COLUMNS = (
-    "id, name, folded_name, allow_profiles_outside_organization, external_id, stripe_customer_id,"
-    " metadata, created_at, updated_at, wire"
+_COLUMNS: LiteralString = (
+    "environment_id text, id text, name text, folded_name text, allow_profiles_outside_organization boolean,"
+    " external_id text, stripe_customer_id text, metadata text, created_at text, updated_at text, wire bytea"
 )
 # After the others of its millisecond: see the migration that made the index.
 _NEXT_PLACE: LiteralString = (
     "(SELECT coalesce(max(place) + 1, :place) FROM organizations WHERE place BETWEEN :place AND :place + 524287), "
 )
-_PLACE: dict[str, tuple[LiteralString, LiteralString]] = {"sqlite": ("place, ", _NEXT_PLACE), "postgres": ("", "")}
+_INSERTION = {
+    "sqlite": Insertion("organizations", _COLUMNS, ("place, ", _NEXT_PLACE)),
+    "postgres": Insertion("organizations", _COLUMNS),
+}
 
 
 def insert(tx: Transaction, environment_id: str, row: OrganizationRow) -> None:
     """Add one organization."""
-    tx.run(_insert(tx), **_new_row(environment_id, row))
+    tx.run(_INSERTION[tx.engine].one, **_new_row(environment_id, row))
     index.insert(tx)
 
 
 def insert_all(tx: Transaction, environment_id: str, rows: list[OrganizationRow]) -> None:
     """Add organizations (at least one)."""
-    tx.run_all(_insert(tx), [_new_row(environment_id, row) for row in rows])
+    tx.insert_all(_INSERTION[tx.engine], [_new_row(environment_id, row) for row in rows])
     index.insert_all(tx, environment_id, [row.id for row in rows])
-
-
-def _insert(tx: Transaction) -> LiteralString:
-    column, value = _PLACE[tx.engine]
-    return (
-        "INSERT INTO organizations (" + column + "environment_id, " + _COLUMNS + ")"
-        " VALUES (" + value + ":environment_id, :id, :name, :folded_name, :allow_profiles_outside_organization,"
-        " :external_id, :stripe_customer_id, :metadata, :created_at, :updated_at, :wire)"
-    )
 
 
 def _new_row(environment_id: str, row: OrganizationRow) -> dict[str, object]:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tenantry.core.clock import system_clock
-from tenantry.core.db import Database, Row, Transaction, World, open_database
+from tenantry.core.db import Database, Insertion, Row, Transaction, World, open_database
 
 
 class Refused(Exception):
@@ -269,3 +269,38 @@ async def test_a_write_waits_for_another_process_that_writes(counters: Database,
     finally:
         release.set()
         other.close()
+
+
+_SIGHTINGS = Insertion("sightings", "name text, size bigint, seen boolean, image bytea, note text")
+
+
+def test_rows_that_are_inserted_together_come_in_their_order_with_every_value_as_it_was(
+    database: Database,
+) -> None:
+    identity = {
+        "sqlite": "INTEGER PRIMARY KEY AUTOINCREMENT",
+        "postgres": "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
+    }[database.engine]
+    image = {"sqlite": "BLOB", "postgres": "BYTEA"}[database.engine]
+    names = ["heron", "", 'a "quoted", {braced} \\ one', "ørn", "NULL", *map(str, range(500))]
+    rows: list[dict[str, object]] = [
+        {
+            "name": name,
+            "size": None if index % 3 else index << 40,
+            "seen": index % 2 == 0,
+            "image": bytes([0, 255, index % 256]),
+            "note": None,
+        }
+        for index, name in enumerate(names)
+    ]
+
+    def work(tx: Transaction) -> list[Row]:
+        tx.script(
+            f"CREATE TABLE sightings (position {identity}, name TEXT NOT NULL, size BIGINT,"
+            f" seen BOOLEAN NOT NULL, image {image} NOT NULL, note TEXT);"
+        )
+        tx.insert_all(_SIGHTINGS, rows[:1])
+        tx.insert_all(_SIGHTINGS, rows[1:])
+        return tx.all("SELECT name, size, seen, image, note FROM sightings ORDER BY position")
+
+    assert database.write(work) == [tuple(row.values()) for row in rows]

@@ -1,6 +1,16 @@
 """Databases: two engines behind one interface."""
 
-from tenantry.core.db.base import Commits, Database, Row, Transaction, Work, World
+from tenantry.core.db.base import Commits, Database, Insertion, Row, Transaction, Work, World
 from tenantry.core.db.connect import InvalidDatabaseUrl, open_database
 
-__all__ = ["Commits", "Database", "InvalidDatabaseUrl", "Row", "Transaction", "Work", "World", "open_database"]
+__all__ = [
+    "Commits",
+    "Database",
+    "Insertion",
+    "InvalidDatabaseUrl",
+    "Row",
+    "Transaction",
+    "Work",
+    "World",
+    "open_database",
+]

@@ -23,6 +23,33 @@ class World:
         self.ids = IdSource(entropy)
 
 
+class Insertion:
+    """INSERT into `table`: the statements for `one` row and, on PostgreSQL, for `all`, each parameter an array.
+
+    `columns` are names with PostgreSQL's types: "id text, wire bytea". `further` are columns of which the
+    statement for one row says what goes into them.
+    """
+
+    def __init__(
+        self,
+        table: LiteralString,
+        columns: LiteralString,
+        further: tuple[LiteralString, LiteralString] | None = None,
+    ) -> None:
+        typed = [column.split(" ") for column in columns.split(", ")]
+        self.names = [name for name, _ in typed]
+        into: LiteralString = "INSERT INTO " + table + " ("
+        column, expression = further or ("", "")
+        self.one: LiteralString = (
+            into + column + ", ".join(self.names) + ")"
+            " VALUES (" + expression + ", ".join([":" + name for name in self.names]) + ")"
+        )
+        arrays = [":" + name + "::" + kind + "[]" for name, kind in typed]
+        self.all: LiteralString = (
+            into + ", ".join(self.names) + ") SELECT * FROM unnest(" + ", ".join(arrays) + ")"
+        )
+
+
 class Transaction(ABC):
     """One unit of work: all its statements take effect together or not at all.
 
@@ -63,6 +90,10 @@ class Transaction(ABC):
     @abstractmethod
     def run_all(self, sql: LiteralString, rows: list[dict[str, object]]) -> None:
         """Run a statement once for each of `rows`, its parameters, without a list among them."""
+
+    @abstractmethod
+    def insert_all(self, insertion: Insertion, rows: list[dict[str, object]]) -> None:
+        """Insert `rows` (at least one) in this order."""
 
     def run_later(self, sql: LiteralString, **parameters: object) -> None:
         """Run a statement by the end of the transaction, which nothing else in it looks at or waits for."""

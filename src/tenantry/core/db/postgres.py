@@ -15,7 +15,7 @@ from psycopg import errors
 from psycopg.abc import QueryNoTemplate
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from tenantry.core.db.base import Database, Row, T, Transaction, Work, World, expand_lists
+from tenantry.core.db.base import Database, Insertion, Row, T, Transaction, Work, World, expand_lists
 from tenantry.core.db.postgres_groups import Groups, Outcome
 from tenantry.core.errors import DatabaseUnavailable
 from tenantry.core.retry import backoff
@@ -32,13 +32,16 @@ _COLLISIONS = (
 """A violation is a collision too: services look before they insert, so it means that another
 transaction was faster. Run again, the look finds what that one made, or that it is gone."""
 
+_ARRAY = re.compile(r"(?<!:):(\w+)(::\w+\[\])")
 _PARAMETER = re.compile(r"(?<!:):(\w+)")
 
 
 @lru_cache(maxsize=1024)
 def _translate(sql: str) -> str:
     """Return `sql` with psycopg's placeholders in place of `:name`."""
-    return _PARAMETER.sub(r"%(\1)s", sql.replace("%", "%%"))
+    # psycopg writes an array as text if it may, which takes ten times as long as in binary.
+    arrays = _ARRAY.sub(r"%(\1)b\2", sql.replace("%", "%%"))
+    return _PARAMETER.sub(r"%(\1)s", arrays)
 
 
 class _ConnectionLost(Exception):
@@ -81,6 +84,9 @@ class PostgresTransaction(Transaction):
         self.changing += 1
         # psycopg sends them all before it reads the first answer: one round trip, not one each.
         self._cursor.executemany(_as_query(_translate(sql)), rows)
+
+    def insert_all(self, insertion: Insertion, rows: list[dict[str, object]]) -> None:
+        self.run(insertion.all, **{name: [row[name] for row in rows] for name in insertion.names})
 
     def run_later(self, sql: LiteralString, **parameters: object) -> None:
         self.changing += 1

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import LiteralString
 
-from tenantry.core.db.base import Database, Row, T, Transaction, Work, World, expand_lists
+from tenantry.core.db.base import Database, Insertion, Row, T, Transaction, Work, World, expand_lists
 from tenantry.core.db.sqlite_writer import BUSY_SECONDS, GroupWriter, Job, unavailable
 from tenantry.core.errors import DatabaseUnavailable
 
@@ -52,6 +52,9 @@ class SqliteTransaction(Transaction):
 
     def run_all(self, sql: LiteralString, rows: list[dict[str, object]]) -> None:
         self._connection.executemany(sql, rows)
+
+    def insert_all(self, insertion: Insertion, rows: list[dict[str, object]]) -> None:
+        self.run_all(insertion.one, rows)
 
     def has_table(self, name: str) -> bool:
         return self.one("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = :name", name=name) is not None
