@@ -7,7 +7,7 @@ import msgspec
 import psycopg
 
 from tenantry.core.db import Transaction, World, open_database
-from tenantry.core.db.postgres import PostgresTransaction
+from tenantry.core.db.postgres import CursorTransaction
 from tenantry.environments.service import KeyUses
 from tenantry.events import service as events
 from tenantry.events.wire import EventName
@@ -52,7 +52,7 @@ class Filler:
             connection.pipeline(),
             connection.transaction(),
         ):
-            record(PostgresTransaction(connection, self._world))
+            record(CursorTransaction(connection, self._world))
 
     def event_ids(self, *names: EventName) -> list[str]:
         """Return the ids of the events with any of `names`, in the order in which they are served."""

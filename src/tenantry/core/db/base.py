@@ -49,6 +49,10 @@ class Insertion:
             into + ", ".join(self.names) + ") SELECT * FROM unnest(" + ", ".join(arrays) + ")"
         )
 
+    def columns_of(self, rows: list[dict[str, object]]) -> dict[str, object]:
+        """Return the parameters of `all`: for each column the values of `rows`."""
+        return {name: [row[name] for row in rows] for name in self.names}
+
 
 class Transaction(ABC):
     """One unit of work: all its statements take effect together or not at all.
@@ -168,8 +172,8 @@ class Database(ABC):
     async def write_soon(self, work: Work[T], *, scans: bool = False, adds: bool = False) -> T:
         """Do as `write` does, without blocking the event loop.
 
-        `scans` says that it may look at many rows or change many: where short work runs on
-        the event loop, it runs in a thread. `adds` says that it adds rows and changes none, so
+        `scans` says that it may look at many rows or change many: short work runs on the
+        event loop, this in a thread. `adds` says that it adds rows and changes none, so
         that nothing is likely to collide with it: it may share a transaction with other such work.
         """
 

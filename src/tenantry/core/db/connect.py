@@ -34,7 +34,7 @@ def sqlite_path(url: str) -> Path | None:
 def open_database(url: str, world: World, connections: int) -> Database:
     """Return the database at `url`. Nothing is connected before its first use.
 
-    `connections` is the most that one process holds to a PostgreSQL server.
+    `connections` is the most that one process holds to a PostgreSQL server, at least four.
     Raises InvalidDatabaseUrl.
     """
     if url.startswith(("postgresql://", "postgres://")):

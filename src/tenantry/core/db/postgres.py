@@ -1,75 +1,48 @@
-"""PostgreSQL: psycopg 3 with a pool; transactions that collide are run again."""
+"""PostgreSQL: psycopg 3; transactions that collide are run again.
+
+Threads have a pool of connections, each event loop has connections of its own (`postgres_loop`).
+"""
 
 import asyncio
 import contextlib
 import random
-import re
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
-from typing import Any, LiteralString
+from typing import LiteralString
 
 import psycopg
-from psycopg import errors
-from psycopg.abc import QueryNoTemplate
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from tenantry.core.db.base import Database, Insertion, Row, T, Transaction, Work, World, expand_lists
-from tenantry.core.db.postgres_groups import Groups, Outcome
-from tenantry.core.errors import DatabaseUnavailable
+from tenantry.core.db.base import Database, Insertion, Row, T, Transaction, Work, World
+from tenantry.core.db.postgres_errors import ATTEMPTS, COLLISIONS, unavailable
+from tenantry.core.db.postgres_loop import LoopConnections
+from tenantry.core.db.postgres_sql import named
 from tenantry.core.retry import backoff
 
-_ATTEMPTS = 12
 _CONNECT_SECONDS = 5.0
-_SCANNING_SHARE = 4
-_COLLISIONS = (
-    errors.SerializationFailure,
-    errors.DeadlockDetected,
-    errors.UniqueViolation,
-    errors.ForeignKeyViolation,
-)
-"""A violation is a collision too: services look before they insert, so it means that another
-transaction was faster. Run again, the look finds what that one made, or that it is gone."""
-
-_ARRAY = re.compile(r"(?<!:):(\w+)(::\w+\[\])")
-_PARAMETER = re.compile(r"(?<!:):(\w+)")
-
-
-@lru_cache(maxsize=1024)
-def _translate(sql: str) -> str:
-    """Return `sql` with psycopg's placeholders in place of `:name`."""
-    # psycopg writes an array as text if it may, which takes ten times as long as in binary.
-    arrays = _ARRAY.sub(r"%(\1)b\2", sql.replace("%", "%%"))
-    return _PARAMETER.sub(r"%(\1)s", arrays)
+_CONFIGURE = b"SET synchronous_commit = on"
+_THREADS_SHARE = 4
+_LEAST_THREADS = 2
+_MOST_READERS = 2
 
 
 class _ConnectionLost(Exception):
     """The connection was cut before its transaction could have been committed."""
 
 
-class _Apart(Exception):
-    """The works of a group cannot share a transaction: it was undone, and each is to be run for itself."""
-
-
-class PostgresTransaction(Transaction):
-    """A transaction on one PostgreSQL connection."""
+class CursorTransaction(Transaction):
+    """A transaction on one connection of a thread."""
 
     engine = "postgres"
 
     def __init__(self, connection: psycopg.Connection[Row], world: World) -> None:
         super().__init__(world)
         self._cursor = connection.cursor(binary=True)
-        self.changing = 0
-        """How many statements that may have changed something were run."""
-        self._later: dict[LiteralString, list[dict[str, object]]] = {}
 
     def _execute(self, sql: LiteralString, parameters: dict[str, object]) -> psycopg.Cursor[Row]:
-        text: str = sql
-        self.changing += not sql.lstrip().startswith("SELECT")
-        if " IN :" in sql:
-            text, parameters = expand_lists(sql, parameters)
-        return self._cursor.execute(_as_query(_translate(text)), parameters)
+        return self._cursor.execute(named(sql), parameters)
 
     def all(self, sql: LiteralString, **parameters: object) -> list[Row]:
         return self._execute(sql, parameters).fetchall()
@@ -81,61 +54,52 @@ class PostgresTransaction(Transaction):
         return self._execute(sql, parameters).rowcount
 
     def run_all(self, sql: LiteralString, rows: list[dict[str, object]]) -> None:
-        self.changing += 1
         # psycopg sends them all before it reads the first answer: one round trip, not one each.
-        self._cursor.executemany(_as_query(_translate(sql)), rows)
+        self._cursor.executemany(named(sql), rows)
 
     def insert_all(self, insertion: Insertion, rows: list[dict[str, object]]) -> None:
-        self.run(insertion.all, **{name: [row[name] for row in rows] for name in insertion.names})
-
-    def run_later(self, sql: LiteralString, **parameters: object) -> None:
-        self.changing += 1
-        self._later.setdefault(sql, []).append(parameters)
-
-    def finish(self) -> None:
-        """Run what was left for later: no answer is waited for before the next is sent."""
-        for sql, rows in self._later.items():
-            self.run_all(sql, rows)
+        self.run(insertion.all, **insertion.columns_of(rows))
 
     def has_table(self, name: str) -> bool:
         return self.one("SELECT 1 WHERE to_regclass(:name) IS NOT NULL", name=name) is not None
 
     def script(self, sql: str) -> None:
-        self._cursor.connection.execute(_as_query(sql))
-
-
-def _as_query(text: str) -> QueryNoTemplate:
-    """Vouch that `text` came from literal SQL, which the type checker cannot follow here."""
-    return text.encode()
+        self._cursor.connection.execute(sql.encode())
 
 
 class PostgresDatabase(Database):
-    """A database on a PostgreSQL server, which any number of processes may share."""
+    """A database on a PostgreSQL server, which any number of processes may share.
+
+    Of its `connections` a quarter are for threads, which is where long work goes, and the rest for the event
+    loop: two for what it reads, the others for what it writes.
+    """
 
     engine = "postgres"
 
     def __init__(self, url: str, world: World, connections: int) -> None:
         super().__init__()
+        self._url = url
         self._world = world
+        threads = max(_LEAST_THREADS, connections // _THREADS_SHARE)
+        self._readers = min(_MOST_READERS, threads)
+        self._writers = max(1, connections - threads - self._readers)
         self._pool: ConnectionPool[psycopg.Connection[Row]] = ConnectionPool(
             url,
-            min_size=1,
-            max_size=connections,
+            min_size=0,
+            max_size=threads,
             timeout=_CONNECT_SECONDS,
             kwargs={"autocommit": True, "prepare_threshold": 2, "application_name": "tenantry"},
             configure=_configure,
             open=False,
         )
         self._opened = False
-        self._threads = ThreadPoolExecutor(connections, "tenantry-postgres")
-        self._groups = Groups(self._run_together, self._threads)
-        # Few enough that long reads never have all the connections.
-        self._scanners = ThreadPoolExecutor(max(1, connections // _SCANNING_SHARE), "tenantry-scan")
+        self._threads = ThreadPoolExecutor(threads, "tenantry-postgres")
+        self._loops: dict[asyncio.AbstractEventLoop, LoopConnections] = {}
 
     def read(self, work: Work[T]) -> T:
         def run(connection: psycopg.Connection[Row]) -> T:
             with _lost_before_commit(connection):
-                return work(PostgresTransaction(connection, self._world))
+                return work(CursorTransaction(connection, self._world))
 
         return self._with_connection(run)
 
@@ -145,24 +109,55 @@ class PostgresDatabase(Database):
     async def read_soon(self, work: Work[T], *, scans: bool = False) -> T:
         loop = asyncio.get_running_loop()
         if scans:
-            return await loop.run_in_executor(self._scanners, self._scan, work)
-        return await loop.run_in_executor(self._threads, self.read, work)
+            return await loop.run_in_executor(self._threads, self._scan, work)
+        return await self._connections_of(loop).read(work)
 
     async def write_soon(self, work: Work[T], *, scans: bool = False, adds: bool = False) -> T:
-        if adds and not scans:
-            value: T = await self._groups.add(work)
-            return value
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self.write, work)
+        loop = asyncio.get_running_loop()
+        if scans:
+            return await loop.run_in_executor(self._threads, self.write, work)
+        connections = self._connections_of(loop)
+        return await (connections.add(work) if adds else connections.write(work))
 
     def close(self) -> None:
         self._threads.shutdown()
-        self._scanners.shutdown()
+        for connections in self._loops.values():
+            _close(connections)
+        self._loops.clear()
         if self._opened:
             self._pool.close()
 
+    def _connections_of(self, loop: asyncio.AbstractEventLoop) -> LoopConnections:
+        found = self._loops.get(loop)
+        if found is None:
+            for ended in [each for each in self._loops if each.is_closed()]:
+                self._loops.pop(ended).close()
+            found = self._loops[loop] = LoopConnections(
+                loop,
+                self._world,
+                self._open_connection,
+                self.commits.tell,
+                readers=self._readers,
+                writers=self._writers,
+                wait_seconds=_CONNECT_SECONDS,
+            )
+        return found
+
+    async def _open_connection(self) -> psycopg.AsyncConnection[Row]:
+        """Return a new connection of the running event loop. Raises DatabaseUnavailable."""
+        try:
+            connection = await asyncio.wait_for(
+                psycopg.AsyncConnection.connect(self._url, autocommit=True, application_name="tenantry"),
+                _CONNECT_SECONDS,
+            )
+            await connection.execute(_CONFIGURE)
+        except (psycopg.OperationalError, TimeoutError) as error:
+            raise unavailable(error) from error
+        return connection
+
     def _scan(self, work: Work[T]) -> T:
         """Run `work` that changes nothing on one snapshot, which holds back neither writers nor the events."""
-        begin = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+        begin = b"BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
         return self._with_connection(lambda connection: self._run(connection, work, begin))
 
     def _with_connection(self, use: Callable[[psycopg.Connection[Row]], T]) -> T:
@@ -177,51 +172,27 @@ class PostgresDatabase(Database):
             with self._pool.connection() as connection:
                 return use(connection)
         except (psycopg.OperationalError, PoolTimeout, _ConnectionLost) as error:
-            raise DatabaseUnavailable from error
+            raise unavailable(error) from error
 
     def _run_until_committed(self, connection: psycopg.Connection[Row], work: Work[T]) -> T:
-        for attempt in range(1, _ATTEMPTS):
+        for attempt in range(1, ATTEMPTS):
             try:
                 return self._run_and_tell(connection, work)
-            except _COLLISIONS:
+            except COLLISIONS:
                 time.sleep(backoff(attempt, random.random()))  # noqa: S311 (spreads load, guards nothing)
         return self._run_and_tell(connection, work)
 
     def _run_and_tell(self, connection: psycopg.Connection[Row], work: Work[T]) -> T:
         # REPEATABLE READ: of two transactions that change one row, the later is refused and run again.
-        result = self._run(connection, work, "BEGIN ISOLATION LEVEL REPEATABLE READ")
+        result = self._run(connection, work, b"BEGIN ISOLATION LEVEL REPEATABLE READ")
         self.commits.tell()
         return result
 
-    def _run_together(self, works: list[Work[Any]]) -> list[Outcome]:
-        """Run works that only add rows in one transaction, or each for itself when one is in the way."""
-
-        def use(connection: psycopg.Connection[Row]) -> list[Outcome]:
-            try:
-                return self._run_and_tell(connection, lambda tx: _outcomes(tx, works))
-            except (*_COLLISIONS, psycopg.DataError, psycopg.ProgrammingError) as error:
-                raise _Apart from error
-
-        try:
-            return self._with_connection(use)
-        except _Apart:
-            return [self._run_apart(work) for work in works]
-        except Exception as error:  # noqa: BLE001 (whatever it is, it is for those who asked)
-            return [Outcome(error=error) for _ in works]
-
-    def _run_apart(self, work: Work[Any]) -> Outcome:
-        try:
-            return Outcome(self.write(work))
-        except Exception as error:  # noqa: BLE001 (whatever it is, it is for the one who asked)
-            return Outcome(error=error)
-
-    def _run(self, connection: psycopg.Connection[Row], work: Work[T], begin: LiteralString) -> T:
+    def _run(self, connection: psycopg.Connection[Row], work: Work[T], begin: bytes) -> T:
         with _lost_before_commit(connection):
             connection.execute(begin)
             try:
-                transaction = PostgresTransaction(connection, self._world)
-                result = work(transaction)
-                transaction.finish()
+                result = work(CursorTransaction(connection, self._world))
             except BaseException:
                 if not connection.closed:
                     connection.execute("ROLLBACK")
@@ -230,34 +201,40 @@ class PostgresDatabase(Database):
         return result
 
 
-def _outcomes(tx: Transaction, works: list[Work[Any]]) -> list[Outcome]:
-    """Return what came of each work. Raises _Apart when one failed that may have changed something."""
-    assert isinstance(tx, PostgresTransaction)
-    tx.known = {}
-    outcomes = []
-    for work in works:
-        changing = tx.changing
-        try:
-            outcomes.append(Outcome(work(tx)))
-        except psycopg.Error:
-            raise
-        except Exception as error:
-            if tx.changing != changing:
-                raise _Apart from error
-            outcomes.append(Outcome(error=error))
-    return outcomes
-
-
 @contextlib.contextmanager
 def _lost_before_commit(connection: psycopg.Connection[Row]) -> Iterator[None]:
     """Tell apart a connection that was cut before anything could be committed: that may be tried again."""
     try:
         yield
     except psycopg.OperationalError as error:
-        if connection.closed:
+        # The server says FATAL before it closes: the connection may not know yet.
+        if connection.closed or error.diag.severity_nonlocalized in {"FATAL", "PANIC"}:
             raise _ConnectionLost from error
         raise
 
 
 def _configure(connection: psycopg.Connection[Row]) -> None:
-    connection.execute("SET synchronous_commit = on")
+    connection.execute(_CONFIGURE)
+
+
+def _close(connections: LoopConnections) -> None:
+    """Close what belongs to an event loop, on that loop if it still runs, from whatever thread."""
+    loop = connections.loop
+    if loop.is_closed() or not loop.is_running() or _is_running_here(loop):
+        connections.close()
+        return
+    done = threading.Event()
+
+    def close() -> None:
+        connections.close()
+        done.set()
+
+    loop.call_soon_threadsafe(close)
+    done.wait(_CONNECT_SECONDS)
+
+
+def _is_running_here(loop: asyncio.AbstractEventLoop) -> bool:
+    try:
+        return asyncio.get_running_loop() is loop
+    except RuntimeError:
+        return False

@@ -1,0 +1,316 @@
+"""What an event loop reads and writes on PostgreSQL, over connections of its own.
+
+Reads share a few connections: each of their statements is a transaction. A write has one to itself, until
+it is committed. Writes that only add rows and wait at the same time are one transaction, in which they go
+on side by side: their statements travel together, and there is one begin, one commit, one sync to disk.
+"""
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any, LiteralString, NamedTuple
+
+import psycopg
+
+from tenantry.core.db.base import Insertion, Row, T, Transaction, Work, World
+from tenantry.core.db.postgres_errors import ATTEMPTS, COLLISIONS, unavailable
+from tenantry.core.db.postgres_pipeline import ConnectionLost, Pipeline, Undone, start
+from tenantry.core.db.postgres_sql import Statement, numbered
+from tenantry.core.errors import DatabaseUnavailable
+from tenantry.core.retry import backoff
+
+_GROUPS_AT_ONCE = 2
+_LARGEST_GROUP = 64
+
+# Of two transactions that change one row the later is refused, and run again.
+_BEGIN = numbered("BEGIN ISOLATION LEVEL REPEATABLE READ")
+_COMMIT = numbered("COMMIT")
+_ROLLBACK = numbered("ROLLBACK")
+
+OpenConnection = Callable[[], Awaitable[psycopg.AsyncConnection[Row]]]
+
+
+class PipelineTransaction(Transaction):
+    """A transaction, or the reads of one work, on a pipeline."""
+
+    engine = "postgres"
+
+    def __init__(self, pipeline: Pipeline, world: World) -> None:
+        super().__init__(world)
+        self._pipeline = pipeline
+        self.has_changed = False
+        """Whether a statement was run that may have changed something."""
+
+    def _prepared(self, sql: LiteralString, parameters: dict[str, object]) -> tuple[Statement, list[object]]:
+        statement = numbered(sql)
+        self.has_changed |= statement.changes
+        return statement, [parameters[name] for name in statement.names]
+
+    def all(self, sql: LiteralString, **parameters: object) -> list[Row]:
+        return self._pipeline.rows(self._pipeline.ask(*self._prepared(sql, parameters)))
+
+    def one(self, sql: LiteralString, **parameters: object) -> Row | None:
+        rows = self.all(sql, **parameters)
+        return rows[0] if rows else None
+
+    def run(self, sql: LiteralString, **parameters: object) -> int:
+        return self._pipeline.ask(*self._prepared(sql, parameters)).command_tuples or 0
+
+    def run_all(self, sql: LiteralString, rows: list[dict[str, object]]) -> None:
+        for row in rows:
+            self.run_later(sql, **row)
+
+    def insert_all(self, insertion: Insertion, rows: list[dict[str, object]]) -> None:
+        self.run_later(insertion.all, **insertion.columns_of(rows))
+
+    def run_later(self, sql: LiteralString, **parameters: object) -> None:
+        self._pipeline.post(*self._prepared(sql, parameters))
+
+    def has_table(self, name: str) -> bool:
+        return self.one("SELECT 1 WHERE to_regclass(:name) IS NOT NULL", name=name) is not None
+
+    def script(self, sql: str) -> None:  # noqa: ARG002 (nobody may ask for it)
+        raise AssertionError("migrations are not run on an event loop")
+
+
+class _Job(NamedTuple):
+    work: Work[Any]
+    future: asyncio.Future[Any]
+
+
+class LoopConnections:
+    """Runs work for the tasks of one event loop, on at most `readers` and `writers` connections.
+
+    `committed` is called after each commit, before whoever asked for a part of it goes on.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        world: World,
+        open_connection: OpenConnection,
+        committed: Callable[[], None],
+        *,
+        readers: int,
+        writers: int,
+        wait_seconds: float,
+    ) -> None:
+        self.loop = loop
+        self._world = world
+        self._open_connection = open_connection
+        self._committed = committed
+        self._wait_seconds = wait_seconds
+        self._most_readers = readers
+        self._readers: list[Pipeline] = []
+        self._opening = asyncio.Lock()
+        self._writers: set[Pipeline] = set()
+        self._idle: list[Pipeline] = []
+        self._places = asyncio.Semaphore(writers)
+        self._most_lost = readers + writers
+        self._closed = False
+        self._waiting: deque[_Job] = deque()
+        self._groups: set[asyncio.Task[None]] = set()
+
+    async def read(self, work: Work[T]) -> T:
+        """Run `work` that changes nothing. Raises DatabaseUnavailable."""
+        lost = 0
+        while True:
+            pipeline = await self._reader()
+            try:
+                return await start(self.loop, lambda: work(PipelineTransaction(pipeline, self._world)))  # noqa: B023 (awaited here)
+            except ConnectionLost as error:
+                lost += 1
+                if lost > self._most_lost:
+                    raise unavailable(error) from error
+            except psycopg.OperationalError as error:
+                raise unavailable(error) from error
+
+    async def write(self, work: Work[T]) -> T:
+        """Run `work` in a transaction of its own, again when it collides. Raises DatabaseUnavailable."""
+        attempt = lost = 0
+        while True:
+            pipeline = await self._borrow()
+            try:
+                return await start(self.loop, lambda: self._transact(pipeline, work))  # noqa: B023 (awaited here)
+            except COLLISIONS:
+                attempt += 1
+                if attempt == ATTEMPTS:
+                    raise
+                await asyncio.sleep(backoff(attempt, random.random()))  # noqa: S311 (spreads load, guards nothing)
+            except ConnectionLost as error:
+                lost += 1
+                if lost > self._most_lost:
+                    raise unavailable(error) from error
+            except psycopg.OperationalError as error:
+                raise unavailable(error) from error
+
+    async def add(self, work: Work[T]) -> T:
+        """Run `work` that only adds rows, in one transaction with other such work that waits."""
+        job = _Job(work, self.loop.create_future())
+        self._waiting.append(job)
+        if len(self._groups) < _GROUPS_AT_ONCE:
+            group = self.loop.create_task(self._work_off())
+            self._groups.add(group)
+            group.add_done_callback(self._groups.discard)
+        value: T = await job.future
+        return value
+
+    def close(self) -> None:
+        """Let go of every connection, on the loop or when it has ended."""
+        self._closed = True
+        for pipeline in (*self._readers, *self._writers):
+            pipeline.close()
+
+    async def _open(self, *, gathers: bool) -> Pipeline:
+        if self._closed:
+            raise DatabaseUnavailable
+        return Pipeline(await self._open_connection(), self.loop, gathers=gathers)
+
+    async def _reader(self) -> Pipeline:
+        """Return the connection for reads with the least to do."""
+        if len(self._readers) < self._most_readers or any(each.closed for each in self._readers):
+            async with self._opening:
+                self._readers = [each for each in self._readers if not each.closed]
+                if len(self._readers) < self._most_readers:
+                    self._readers.append(await self._open(gathers=True))
+        return min(self._readers, key=_load)
+
+    async def _borrow(self) -> Pipeline:
+        """Return a connection that nobody else uses until `_give_back`. Raises DatabaseUnavailable."""
+        if self._places.locked():
+            try:
+                await asyncio.wait_for(self._places.acquire(), self._wait_seconds)
+            except TimeoutError as error:
+                raise unavailable(error) from error
+        else:
+            await self._places.acquire()
+        while self._idle:
+            pipeline = self._idle.pop()
+            if not pipeline.closed:
+                return pipeline
+            self._writers.discard(pipeline)
+        try:
+            pipeline = await self._open(gathers=False)
+        except BaseException:
+            self._places.release()
+            raise
+        self._writers.add(pipeline)
+        return pipeline
+
+    def _give_back(self, pipeline: Pipeline) -> None:
+        if pipeline.closed:
+            self._writers.discard(pipeline)
+        else:
+            self._idle.append(pipeline)
+        self._places.release()
+
+    def _transact(self, pipeline: Pipeline, work: Work[T]) -> T:
+        """Run `work` in a transaction, and give the connection back."""
+        try:
+            self._begin(pipeline)
+            try:
+                value = work(PipelineTransaction(pipeline, self._world))
+            except BaseException:
+                pipeline.post_whatever(_ROLLBACK)
+                raise
+            self._commit(pipeline)
+        finally:
+            self._give_back(pipeline)
+        return value
+
+    def _begin(self, pipeline: Pipeline) -> None:
+        pipeline.failure = None
+        pipeline.post(_BEGIN, [])
+
+    def _commit(self, pipeline: Pipeline) -> None:
+        """Make durable what was done. Raises what failed of it, or DatabaseUnavailable when that is not known."""
+        try:
+            done = pipeline.ask(_COMMIT, [])
+        except ConnectionLost as error:
+            raise unavailable(error) from error
+        except BaseException:
+            pipeline.post_whatever(_ROLLBACK)
+            raise
+        # A transaction in which something failed is undone by its COMMIT, which is no failure.
+        if done.command_status != b"COMMIT":
+            raise pipeline.failure or Undone
+        self._committed()
+
+    async def _work_off(self) -> None:
+        while self._waiting:
+            group = [self._waiting.popleft() for _ in range(min(len(self._waiting), _LARGEST_GROUP))]
+            if not await self._run_together(group):
+                await asyncio.gather(*(self._run_apart(job) for job in group))
+
+    async def _run_together(self, group: list[_Job]) -> bool:
+        """Run jobs in one transaction. Returns False, having undone it, when one stands in the way of others."""
+        try:
+            pipeline = await self._borrow()
+        except DatabaseUnavailable as error:
+            for job in group:
+                _settle(job, error)
+            return True
+        try:
+            outcomes = await self._run_side_by_side(pipeline, [job.work for job in group])
+        finally:
+            self._give_back(pipeline)
+        if outcomes is None:
+            return False
+        for job, outcome in zip(group, outcomes, strict=True):
+            _settle(job, outcome)
+        return True
+
+    async def _run_side_by_side(self, pipeline: Pipeline, works: list[Work[Any]]) -> list[Any] | None:
+        """Return the value of each work, or the exception that it raised; None when all was undone."""
+        known: dict[object, Any] = {}
+
+        def begin(work: Work[Any]) -> asyncio.Future[tuple[Any, bool]]:
+            tx = PipelineTransaction(pipeline, self._world)
+            tx.known = known
+            return start(self.loop, lambda: _outcome(tx, work))
+
+        try:
+            self._begin(pipeline)
+            # The first goes ahead: what it looks up the others need not.
+            outcomes = [await begin(works[0])]
+            outcomes += await asyncio.gather(*(begin(work) for work in works[1:]))
+            if any(stands_in_the_way for _, stands_in_the_way in outcomes):
+                pipeline.post_whatever(_ROLLBACK)
+                return None
+            await start(self.loop, lambda: self._commit(pipeline))
+        except (*COLLISIONS, psycopg.DataError, psycopg.ProgrammingError, ConnectionLost, Undone):
+            return None
+        except Exception as error:  # noqa: BLE001 (whatever it is, it is for those who asked)
+            return [error] * len(works)
+        return [value for value, _ in outcomes]
+
+    async def _run_apart(self, job: _Job) -> None:
+        try:
+            outcome: Any = await self.write(job.work)
+        except Exception as error:  # noqa: BLE001 (whatever it is, it is for the one who asked)
+            outcome = error
+        _settle(job, outcome)
+
+
+def _outcome(tx: PipelineTransaction, work: Work[Any]) -> tuple[Any, bool]:
+    """Return what `work` returned or raised, and whether its transaction must be undone for it."""
+    try:
+        return work(tx), False
+    except (psycopg.Error, ConnectionLost, Undone) as error:
+        return error, True
+    except Exception as error:  # noqa: BLE001 (whatever it is, it is for the one who asked)
+        return error, tx.has_changed
+
+
+def _settle(job: _Job, outcome: Any) -> None:
+    if job.future.done():
+        return  # whoever asked has gone away; the work is done all the same
+    if isinstance(outcome, Exception):
+        job.future.set_exception(outcome)
+    else:
+        job.future.set_result(outcome)
+
+
+def _load(pipeline: Pipeline) -> int:
+    return pipeline.load
