@@ -1,6 +1,7 @@
 """POST /audit_logs/events (wire.md section 6.1)."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -91,6 +92,29 @@ def test_the_same_key_makes_one_event(
     assert len(kept(shared_database, organization_id)) == 1
     other = create(api, organization_id, event | {"metadata": {}}, **{"idempotency-key": "once"})
     assert other.status_code == 400
+
+
+def test_one_key_sent_many_times_at_once_records_one_event(
+    api: httpx.Client, shared_database: Database, organization_id: str, event: Json
+) -> None:
+    with ThreadPoolExecutor(16) as threads:
+        answers = list(
+            threads.map(
+                lambda number: create(api, organization_id, event, **{"idempotency-key": f"key {number % 2}"}),
+                range(48),
+            )
+        )
+    assert {answer.status_code for answer in answers} == {200}
+    assert len(kept(shared_database, organization_id)) == 2
+
+
+def test_the_first_events_of_an_organization_may_come_at_once(
+    api: httpx.Client, shared_database: Database, organization_id: str, event: Json
+) -> None:
+    with ThreadPoolExecutor(16) as threads:
+        answers = list(threads.map(lambda _: create(api, organization_id, event), range(48)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert len(kept(shared_database, organization_id)) == 48
 
 
 def test_the_same_event_without_a_key_is_another_one(

@@ -224,10 +224,12 @@ def select_trail(tx: Transaction, environment_id: str, organization_id: str) -> 
 
 
 def insert_trail(tx: Transaction, environment_id: str, organization_id: str, prune_at: int) -> int:
-    """Begin an organization's trail; return its number."""
+    """Begin an organization's trail, unless other work in the same transaction just has; return its number."""
     row = tx.one(
         "INSERT INTO audit_log_trails (environment_id, organization_id, retention_days, prune_at)"
-        " VALUES (:environment_id, :organization_id, NULL, :prune_at) RETURNING number",
+        " VALUES (:environment_id, :organization_id, NULL, :prune_at)"
+        " ON CONFLICT (environment_id, organization_id) DO UPDATE SET prune_at = audit_log_trails.prune_at"
+        " RETURNING number",
         environment_id=environment_id,
         organization_id=organization_id,
         prune_at=prune_at,

@@ -15,7 +15,7 @@ import structlog
 
 from tenantry.core import idempotency
 from tenantry.core.caller import NOBODY, Caller
-from tenantry.core.db import Database, Transaction, Work
+from tenantry.core.db import Collision, Database, Transaction, Work
 from tenantry.core.decode import decode_body, decode_query
 from tenantry.core.endpoints import Answer, Call, Download, Endpoint, Later, Outside, Request, Response, Stream
 from tenantry.core.errors import ApiError, Forbidden, InternalError, RouteNotFound, ValidationFailed
@@ -207,13 +207,14 @@ class Api:
             if isinstance(value, Later | Download):
                 return value
             response = Response(endpoint.status, b"" if value is None else self._encode(value))
-            if made:
-                idempotency.record(tx, made, idempotency.Recorded(response.status, response.body))
+            if made and not idempotency.record(tx, made, idempotency.Recorded(response.status, response.body)):
+                # The same request is being answered in the same transaction, or was while this one was under way.
+                raise Collision
             return response
 
         return work
 
-    def _failure_record(self, made: idempotency.Attempt, error: ApiError) -> Work[None]:
+    def _failure_record(self, made: idempotency.Attempt, error: ApiError) -> Work[bool]:
         answer = idempotency.Recorded(error.status, self._encode(error.body()))
         return lambda tx: idempotency.record(tx, made, answer)
 

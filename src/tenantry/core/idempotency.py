@@ -106,13 +106,13 @@ def recall(tx: Transaction, made: Attempt) -> Recorded | None:
     return Recorded(status, body)
 
 
-def record(tx: Transaction, made: Attempt, answer: Recorded) -> None:
-    """Keep `answer` for 24 hours.
+def record(tx: Transaction, made: Attempt, answer: Recorded) -> bool:
+    """Keep `answer` for 24 hours; return False, and keep nothing, when there is one already.
 
     Two transactions with one key meet at the primary key: the later is undone by its
     engine, run again, and then recalls what the earlier recorded.
     """
-    tx.run(
+    changed = tx.run(
         _INSERT,
         environment_id=made.environment_id,
         operation=made.operation,
@@ -123,6 +123,7 @@ def record(tx: Transaction, made: Attempt, answer: Recorded) -> None:
         created_at=tx.milliseconds,
         oldest=tx.milliseconds - LIFETIME_MILLISECONDS,
     )
+    return changed > 0
 
 
 def prune(tx: Transaction) -> int:

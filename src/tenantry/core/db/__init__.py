@@ -1,9 +1,10 @@
 """Databases: two engines behind one interface."""
 
-from tenantry.core.db.base import Commits, Database, Insertion, Row, Transaction, Work, World
+from tenantry.core.db.base import Collision, Commits, Database, Insertion, Row, Transaction, Work, World
 from tenantry.core.db.connect import InvalidDatabaseUrl, open_database
 
 __all__ = [
+    "Collision",
     "Commits",
     "Database",
     "Insertion",

@@ -14,6 +14,10 @@ T = TypeVar("T")
 Row = tuple[Any, ...]
 
 
+class Collision(Exception):
+    """Other work was faster: where works run at the same time this one is run again, and finds what that made."""
+
+
 class World:
     """What a transaction takes from outside: the time and randomness."""
 

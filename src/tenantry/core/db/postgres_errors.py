@@ -2,12 +2,14 @@
 
 from psycopg import errors
 
+from tenantry.core.db.base import Collision
 from tenantry.core.errors import DatabaseUnavailable
 
 ATTEMPTS = 12
 """How often a transaction that collides is run before whoever asked is told."""
 
 COLLISIONS = (
+    Collision,
     errors.SerializationFailure,
     errors.DeadlockDetected,
     errors.UniqueViolation,

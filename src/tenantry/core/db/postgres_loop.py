@@ -13,7 +13,7 @@ from typing import Any, LiteralString, NamedTuple
 
 import psycopg
 
-from tenantry.core.db.base import Insertion, Row, T, Transaction, Work, World
+from tenantry.core.db.base import Collision, Insertion, Row, T, Transaction, Work, World
 from tenantry.core.db.postgres_errors import ATTEMPTS, COLLISIONS, unavailable
 from tenantry.core.db.postgres_pipeline import ConnectionLost, Pipeline, Undone, start
 from tenantry.core.db.postgres_sql import Statement, numbered
@@ -297,7 +297,7 @@ def _outcome(tx: PipelineTransaction, work: Work[Any]) -> tuple[Any, bool]:
     """Return what `work` returned or raised, and whether its transaction must be undone for it."""
     try:
         return work(tx), False
-    except (psycopg.Error, ConnectionLost, Undone) as error:
+    except (psycopg.Error, Collision, ConnectionLost, Undone) as error:
         return error, True
     except Exception as error:  # noqa: BLE001 (whatever it is, it is for the one who asked)
         return error, tx.has_changed
