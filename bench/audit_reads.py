@@ -11,32 +11,23 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Any, LiteralString, Self
+from typing import Any, Self
 
 import click
 import httpx
 import msgspec
 
-from bench import audit_events, measure, server
+from bench import audit_events, audit_fill, measure, server
 from bench.load import SEED
 from bench.operations import Operation, Request
 from bench.report import table, verdict
-from tenantry.audit_logs import sealing, service
-from tenantry.audit_logs.canonical import canonical
-from tenantry.audit_logs.wire import EVENT_PREFIX, CreateAuditLogEvent, CreateAuditLogSchema
 from tenantry.core.caller import Caller
 from tenantry.core.clock import system_clock, timestamp
-from tenantry.core.db import Database, Transaction, open_database
-from tenantry.core.validation import convert
+from tenantry.core.db import Transaction, open_database
 from tenantry.environments import service as environments
-from tenantry.organizations import service as organizations
-from tenantry.organizations.wire import CreateOrganization, Organization
 from tenantry.server import system_world
 
-_AT_ONCE = 5_000
-_FIRST = 1_000  # of the positions, past those of what was written before
-_DAYS = 300
-_DAY = 24 * 60 * 60 * 1000
+_SHOWN_EVERY = 500_000
 _PAGE_CLIENTS = 4
 _OTHER_CLIENTS = 4
 _MOST_PAGE_MS = 30.0
@@ -67,91 +58,19 @@ def main() -> None:
 def fill(database: str, count: int) -> None:
     """Migrate DATABASE, an empty one, and write events of the last 300 days to it, sealed."""
     server.prepare(database)
+    started = time.monotonic()
     with contextlib.closing(open_database(database, system_world(), 2)) as opened:
         caller = opened.read(_caller)
-        made = opened.write(lambda tx: organizations.create(tx, caller, CreateOrganization(name=_ORGANIZATION)))
-        organization_id = msgspec.json.decode(made, type=Organization).id
-        opened.write(partial(_begin, caller=caller, organization_id=organization_id))
-        started = time.monotonic()
-        start, step = system_clock()() - _DAYS * _DAY, _DAYS * _DAY // count
-        for first in range(0, count, _AT_ONCE):
-            some = range(first, min(first + _AT_ONCE, count))
-            moments = {_FIRST + number: start + number * step for number in some}
-            opened.write(partial(_write, organization_id=organization_id, moments=moments))
-        opened.write(_count_on)
-        click.echo(f"{count:,} events written in {time.monotonic() - started:.0f} s")
-        started = time.monotonic()
-        _seal(opened)
-        click.echo(f"sealed in {time.monotonic() - started:.0f} s")
+        for there in audit_fill.fill(opened, database, caller, _ORGANIZATION, count):
+            if there % _SHOWN_EVERY == 1:
+                click.echo(f"{there:,} events after {time.monotonic() - started:.0f} s")
+    click.echo(f"{count:,} events, sealed, in {time.monotonic() - started:.0f} s")
     server.settle(database)
 
 
 def _caller(tx: Transaction) -> Caller:
     row = environments.get_environment(tx, _ENVIRONMENT)
     return Caller(row.id, row.slug, row.domain_policy, "bench", "bench", read_only=False)
-
-
-def _begin(tx: Transaction, caller: Caller, organization_id: str) -> None:
-    """Write the first event as an app would."""
-    schema = msgspec.json.decode(audit_events.SCHEMA, type=CreateAuditLogSchema)
-    for action in audit_events.ACTIONS:
-        service.create_schema(tx, caller, action, schema)
-    event = audit_events.event(Random(SEED), tx.milliseconds - _DAYS * _DAY)
-    body = {"organization_id": organization_id, "event": event}
-    service.create_event(tx, caller, convert(body, CreateAuditLogEvent, strict=True))
-
-
-_COLUMNS: LiteralString = (
-    "(position, trail, id, occurred_at, action, version, actor_type, actor_id, created_at, wire)"
-)
-_GIVEN: dict[str, LiteralString] = {"sqlite": "", "postgres": " OVERRIDING SYSTEM VALUE"}
-
-
-def _write(tx: Transaction, organization_id: str, moments: dict[int, int]) -> None:
-    """Write many events, by position and time, with the rows that the service makes for each."""
-    events, targets = [], []
-    for position, moment in moments.items():
-        sent = audit_events.event(Random(position), moment)
-        own = {
-            "id": tx.new_id(EVENT_PREFIX),
-            "created_at": tx.now,
-            "organization_id": organization_id,
-            "version": 1,
-        }
-        kept = sent | own | {"object": EVENT_PREFIX}
-        columns = {name: kept[name] for name in ("id", "occurred_at", "action", "version", "created_at")}
-        actor = {"actor_type": sent["actor"]["type"], "actor_id": sent["actor"]["id"]}
-        events.append(columns | actor | {"position": position, "trail": 1, "wire": canonical(kept)})
-        for target_id, target_type in {(each["id"], each["type"]) for each in sent["targets"]}:
-            about = {"trail": 1, "occurred_at": sent["occurred_at"], "position": position}
-            targets.append(about | {"target_id": target_id, "target_type": target_type})
-    tx.run_all(
-        "INSERT INTO audit_log_events "
-        + _COLUMNS
-        + _GIVEN[tx.engine]
-        + " VALUES (:position, :trail, :id, :occurred_at, :action, :version, :actor_type,"
-        " :actor_id, :created_at, :wire)",
-        events,
-    )
-    tx.run_all(
-        "INSERT INTO audit_log_targets (trail, target_id, occurred_at, position, target_type)"
-        " VALUES (:trail, :target_id, :occurred_at, :position, :target_type)",
-        targets,
-    )
-
-
-def _count_on(tx: Transaction) -> None:
-    """Have PostgreSQL count positions on from those that were given."""
-    if tx.engine == "postgres":
-        tx.one(
-            "SELECT setval(pg_get_serial_sequence('audit_log_events', 'position'), MAX(position))"
-            " FROM audit_log_events"
-        )
-
-
-def _seal(database: Database) -> None:
-    while database.read(sealing.pending):
-        database.write(lambda tx: sum(sealing.seal(tx) for _ in range(10)))
 
 
 @main.command("measure")
@@ -179,7 +98,7 @@ def _trail(database: str) -> _Trail:
         )
     assert row is not None
     now = system_clock()()
-    return _Trail(row[0], now - _DAYS * _DAY, now)
+    return _Trail(row[0], now - audit_fill.DAYS * audit_fill.DAY, now)
 
 
 def _page(trail: _Trail, **query: str) -> Request:

@@ -27,7 +27,7 @@ ACTIONS = ["user.signed_in", "invoice.paid", "team.renamed"]
 ACTORS = [("user_1", "user", "Ann"), ("user_2", "user", "Ann"), ("user_3", "user", "Jörg"), ("bot", "app", None)]
 TARGETS = [("team_1", "team", "Blue"), ("team_2", "team", None), ("team_1", "user", "ẞ"), ("file", "file", "=1+1")]
 LOCATIONS = ["192.0.2.1", "Île", 'a "quoted" place']
-WORDS = ["plain", "STRASSE", "Straße", "a,b", "line\nbreak", "-2"]
+WORDS = ["plain", "STRASSE", "Straße", "\N{KELVIN SIGN}elvin", "a,b", "line\nbreak", "-2"]
 
 _FILLED_AT_ONCE = 5_000
 _FILLED_HOURS = 24

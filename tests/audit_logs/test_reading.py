@@ -24,7 +24,7 @@ from audit_events import (
 )
 from support import Access, Server, caller_in, client, fresh_database_url, grant, open_migrated, wait_until_served
 from tenantry.audit_logs import reading, sealing
-from tenantry.audit_logs.filters import Filter, Kept, Place, fold, is_place, matches, may_hold, place_of, text_of
+from tenantry.audit_logs.filters import Place, is_place, place_of, text_of
 from tenantry.audit_logs.search import THOROUGH
 from tenantry.audit_logs.wire import EventPlace, ListAuditLogEvents, OccurredAt
 from tenantry.core.clock import timestamp
@@ -121,6 +121,8 @@ _TEXTS = [
     "ß",
     "ss",
     "strasse",
+    "kelvin",
+    "\n",
     "occurred_at",
     '"',
     "1.5",
@@ -200,25 +202,6 @@ def test_a_quick_look_gives_up_where_matches_are_rare(trails: Trails) -> None:
     assert page.data == []
     assert page.list_metadata.before is not None  # `normal` leads to what is older by `before`
     assert QUICK.gives_up
-
-
-_WORDS = st.text(max_size=6)
-_EVENTS = st.builds(
-    Kept,
-    action=_WORDS,
-    occurred_at=st.just(timestamp(_NOW)),
-    actor=st.builds(lambda name: {"id": "a", "type": "b", "name": name}, _WORDS),
-    targets=st.just([]),
-    context=st.builds(lambda location: {"location": location}, _WORDS),
-    metadata=st.dictionaries(st.just("key"), _WORDS),
-)
-
-
-@given(event=_EVENTS, text=st.text(min_size=1, max_size=3).map(fold))
-def test_the_short_look_at_the_json_never_misses_a_text(event: Kept, text: str) -> None:
-    wire = msgspec.json.encode(event)
-    if matches(Filter(text=text), msgspec.json.decode(wire, type=Kept)):
-        assert may_hold(wire, text)
 
 
 @given(

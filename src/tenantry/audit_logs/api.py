@@ -12,6 +12,7 @@ from tenantry.audit_logs.exports import (
     InvalidLink,
 )
 from tenantry.audit_logs.links import Link
+from tenantry.audit_logs.search import SHORT
 from tenantry.audit_logs.service import AuditLogActionNotFound, InvalidAuditLogEvent
 from tenantry.audit_logs.wire import (
     AuditLogActionList,
@@ -32,7 +33,7 @@ from tenantry.audit_logs.wire import (
     ListAuditLogSchemas,
     SetAuditLogsRetention,
 )
-from tenantry.core.effort import QUICK, TakesLong
+from tenantry.core.effort import TakesLong
 from tenantry.core.endpoints import Call, Endpoint, Later, Outside, Resource, always
 from tenantry.core.page import Page
 from tenantry.organizations.service import OrganizationNotFound
@@ -43,7 +44,7 @@ _RETENTION = "/organizations/{id}/audit_logs_retention"
 
 def _list_events(call: Call) -> Page[msgspec.Raw] | Later:
     try:
-        return reading.list_events(call.tx, call.caller, call.query, QUICK)
+        return reading.list_events(call.tx, call.caller, call.query, SHORT)
     except TakesLong:
         return Later(_list_thoroughly(call.query))
 

@@ -8,8 +8,6 @@ import msgspec
 
 _PLACE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z_[0-7][0-9a-f]{15}\Z", re.ASCII)
 _POSITION_DIGITS = 16
-# What JSON writes otherwise than it is.
-_ESCAPED = re.compile(r'["\\\x00-\x1f]')
 
 
 class Place(msgspec.Struct, frozen=True, order=True):
@@ -126,11 +124,3 @@ def texts_of(event: Kept) -> Iterator[str]:
 def _values(metadata: dict[str, Any] | None) -> Iterator[str]:
     if metadata:
         yield from (value for value in metadata.values() if isinstance(value, str))
-
-
-def may_hold(wire: bytes, text: str) -> bool:
-    """Return whether an event's JSON may hold a folded text: a look that costs a tenth of `matches`.
-
-    Only where both are ASCII does JSON write a text as it is, but for its case.
-    """
-    return not text.isascii() or bool(_ESCAPED.search(text)) or not wire.isascii() or text.encode() in wire.lower()

@@ -9,11 +9,15 @@ from typing import Any
 
 import msgspec
 
-from tenantry.audit_logs.filters import ALL, Filter, Kept, Place, matches, may_hold
+from tenantry.audit_logs.filters import ALL, Filter, Kept, Place, matches
+from tenantry.audit_logs.narrowing import Narrowing, narrowing
 from tenantry.core.db import Row, Transaction
 from tenantry.core.effort import Effort, TakesLong
 
-THOROUGH = Effort((100, 400))
+SHORT = Effort((100, 200), gives_up=True)
+"""What takes about a millisecond at most."""
+
+THOROUGH = Effort((100, 200, 200))
 """What takes some milliseconds at most, so that many who look for what is rare hold up nobody."""
 
 _NARROW = 200
@@ -56,6 +60,14 @@ class _Lead(msgspec.Struct, frozen=True):
 _WHOLE = _Lead()
 
 
+_LOOKED = "WITH looked (occurred_at, position) AS MATERIALIZED ({})"
+# A cross join is made in the order in which it is written. The time says in which partition an event is.
+_EVENTS = (
+    " SELECT looked.occurred_at, looked.position, event.wire FROM looked CROSS JOIN audit_log_events AS event"
+    " WHERE event.position = looked.position AND event.occurred_at = looked.occurred_at"
+)
+
+
 class Trail:
     """The events of the trail of that number which match a filter."""
 
@@ -92,9 +104,14 @@ class Trail:
         return self._look(lead, _without(self._chosen, lead), cursor, most, descending=False)
 
     def _look(self, lead: _Lead, rest: Filter, cursor: Place | None, most: int, *, descending: bool) -> Looked:
-        rows = self._rows(lead, cursor, most, descending=descending)
-        end = rows[-1].place if len(rows) == most else None
-        return Looked(rows if rest == ALL else [row for row in rows if _is_match(rest, row)], end)
+        if rest == ALL:
+            found = self._rows(lead, cursor, most, descending=descending)
+            return Looked(found, found[-1].place if len(found) == most else None)
+        narrowed = narrowing(self._tx.engine, rest)
+        rows, end = self._narrowed(lead, narrowed, cursor, most, descending=descending)
+        if narrowed.rest != ALL:
+            rows = [row for row in rows if matches(narrowed.rest, _decode(row.wire))]
+        return Looked(rows, end)
 
     def _lead(self, cursor: Place | None, *, descending: bool) -> _Lead:
         """Return the index with the fewest rows, as far as a short look at each can tell."""
@@ -112,17 +129,30 @@ class Trail:
     def _rows(self, lead: _Lead, cursor: Place | None, most: int, *, descending: bool) -> list[Found]:
         """Return the first `most` events of the index past `cursor`."""
         sql, parameters = self._places(lead, cursor, descending=descending)
+        rows = self._all(_LOOKED.format(sql) + _EVENTS, parameters, most)
+        return _found(rows, descending=descending)
+
+    def _narrowed(
+        self, lead: _Lead, narrowed: Narrowing, cursor: Place | None, most: int, *, descending: bool
+    ) -> tuple[list[Found], Place | None]:
+        """Return those of the first `most` events past `cursor` that pass, and where the last of all is.
+
+        That is None where there are fewer. One statement tells both, so they are of one state.
+        """
+        sql, parameters = self._places(lead, cursor, descending=descending)
+        conditions = "".join(f" AND {each}" for each in narrowed.conditions)
+        order = _order(descending=descending)
+        last = (
+            f"SELECT * FROM (SELECT looked.*, CAST(NULL AS BYTEA) FROM looked{order} LIMIT 1 OFFSET :last) AS last"
+        )
         rows = self._all(
-            f"SELECT looked.occurred_at, looked.position, event.wire FROM ({sql}) AS looked"
-            # The time says in which partition it is.
-            " JOIN audit_log_events AS event"
-            " ON event.position = looked.position AND event.occurred_at = looked.occurred_at",
-            parameters,
+            f"{_LOOKED.format(sql)}{_EVENTS}{conditions} UNION ALL SELECT * FROM ({last}) AS last",
+            parameters | narrowed.parameters | {"last": most - 1},
             most,
         )
-        # Whole events are dear to sort for a database, which would copy them.
-        rows.sort(key=itemgetter(0, 1), reverse=descending)
-        return [Found(Place(row[0], row[1]), row[2]) for row in rows]
+        ends = [Place(row[0], row[1]) for row in rows if row[2] is None]
+        let_through = [row for row in rows if row[2] is not None]
+        return _found(let_through, descending=descending), ends[0] if ends else None
 
     def _places(self, lead: _Lead, cursor: Place | None, *, descending: bool) -> tuple[str, dict[str, object]]:
         """Return the query of the first `:looked` places of the index past `cursor`, and its parameters."""
@@ -170,8 +200,10 @@ def _without(chosen: Filter, lead: _Lead) -> Filter:
     return msgspec.structs.replace(rest, **{lead.covers: []}) if lead.covers else rest
 
 
-def _is_match(rest: Filter, row: Found) -> bool:
-    return (not rest.text or may_hold(row.wire, rest.text)) and matches(rest, _decode(row.wire))
+def _found(rows: list[Row], *, descending: bool) -> list[Found]:
+    # Whole events are dear to sort for a database, which would copy them.
+    rows.sort(key=itemgetter(0, 1), reverse=descending)
+    return [Found(Place(row[0], row[1]), row[2]) for row in rows]
 
 
 def _order(*, descending: bool) -> str:
