@@ -41,13 +41,12 @@ class Narrowing(msgspec.Struct, frozen=True):
 
 def narrowing(engine: str, chosen: Filter) -> Narrowing:
     """Return what leaves out events that are not `chosen`: it never leaves out one that is."""
-    columns: dict[str, list[str]] = {
-        "action": chosen.actions,
-        "actor_id": chosen.actor_ids,
-        "actor_type": chosen.actor_types,
-    }
-    conditions = [f"event.{name} IN :event_{name}" for name, values in columns.items() if values]
-    parameters: dict[str, object] = {f"event_{name}": values for name, values in columns.items() if values}
+    conditions, parameters = [], dict[str, object]()
+    columns = {"action": chosen.actions, "actor_id": chosen.actor_ids, "actor_type": chosen.actor_types}
+    for name, values in columns.items():
+        if values:
+            conditions.append(f"event.{name} {'=' if len(values) == 1 else 'IN'} :event_{name}")
+            parameters[f"event_{name}"] = values[0] if len(values) == 1 else values
     rest = msgspec.structs.replace(chosen, actions=[], actor_ids=[], actor_types=[])
     for name, values in _written(rest).items():
         names = [f"{name}_{number}" for number in range(len(values))]

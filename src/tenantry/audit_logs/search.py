@@ -60,11 +60,20 @@ class _Lead(msgspec.Struct, frozen=True):
 _WHOLE = _Lead()
 
 
-_LOOKED = "WITH looked (occurred_at, position) AS MATERIALIZED ({})"
-# A cross join is made in the order in which it is written. The time says in which partition an event is.
+# The time says in which partition an event is.
 _EVENTS = (
+    "SELECT looked.occurred_at, looked.position, event.wire FROM {looked} AS looked JOIN audit_log_events AS event"
+    " ON event.position = looked.position AND event.occurred_at = looked.occurred_at"
+)
+# A cross join is made in the order in which it is written. That of the trail is for the index by a column that a
+# condition is about: it says without a look at the event whether that fulfils it.
+_NARROWED = (
+    "SELECT * FROM (WITH looked (occurred_at, position) AS MATERIALIZED ({looked})"
     " SELECT looked.occurred_at, looked.position, event.wire FROM looked CROSS JOIN audit_log_events AS event"
     " WHERE event.position = looked.position AND event.occurred_at = looked.occurred_at"
+    " AND event.trail = :trail{conditions}"
+    " UNION ALL SELECT * FROM"
+    " (SELECT looked.*, CAST(NULL AS BYTEA) FROM looked{order} LIMIT 1 OFFSET {last}) AS last) AS found"
 )
 
 
@@ -122,15 +131,14 @@ class Trail:
         return leads[sizes.index(min(sizes))]
 
     def _size(self, lead: _Lead, cursor: Place | None, *, descending: bool) -> int:
-        sql, parameters = self._places(lead, cursor, descending=descending)
-        count: int = self._all(f"SELECT count(*) FROM ({sql}) AS looked", parameters, _NARROW)[0][0]
+        sql, parameters = self._places(lead, cursor, _NARROW, descending=descending)
+        count: int = self._all(f"SELECT count(*) FROM ({sql}) AS looked", parameters)[0][0]
         return count
 
     def _rows(self, lead: _Lead, cursor: Place | None, most: int, *, descending: bool) -> list[Found]:
         """Return the first `most` events of the index past `cursor`."""
-        sql, parameters = self._places(lead, cursor, descending=descending)
-        rows = self._all(_LOOKED.format(sql) + _EVENTS, parameters, most)
-        return _found(rows, descending=descending)
+        sql, parameters = self._places(lead, cursor, most, descending=descending)
+        return _found(self._all(_EVENTS.format(looked=f"({sql})"), parameters), descending=descending)
 
     def _narrowed(
         self, lead: _Lead, narrowed: Narrowing, cursor: Place | None, most: int, *, descending: bool
@@ -139,26 +147,28 @@ class Trail:
 
         That is None where there are fewer. One statement tells both, so they are of one state.
         """
-        sql, parameters = self._places(lead, cursor, descending=descending)
+        sql, parameters = self._places(lead, cursor, most, descending=descending)
         conditions = "".join(f" AND {each}" for each in narrowed.conditions)
         order = _order(descending=descending)
-        last = (
-            f"SELECT * FROM (SELECT looked.*, CAST(NULL AS BYTEA) FROM looked{order} LIMIT 1 OFFSET :last) AS last"
-        )
         rows = self._all(
-            f"{_LOOKED.format(sql)}{_EVENTS}{conditions} UNION ALL SELECT * FROM ({last}) AS last",
-            parameters | narrowed.parameters | {"last": most - 1},
-            most,
+            _NARROWED.format(looked=sql, conditions=conditions, order=order, last=most - 1),
+            parameters | narrowed.parameters,
         )
         ends = [Place(row[0], row[1]) for row in rows if row[2] is None]
         let_through = [row for row in rows if row[2] is not None]
         return _found(let_through, descending=descending), ends[0] if ends else None
 
-    def _places(self, lead: _Lead, cursor: Place | None, *, descending: bool) -> tuple[str, dict[str, object]]:
-        """Return the query of the first `:looked` places of the index past `cursor`, and its parameters."""
+    def _places(
+        self, lead: _Lead, cursor: Place | None, most: int, *, descending: bool
+    ) -> tuple[str, dict[str, object]]:
+        """Return the query of the first `most` places of the index past `cursor`, and its parameters.
+
+        The number stands in it, so that PostgreSQL can plan without parameters, once: with a partition a month
+        that takes longer than to run it.
+        """
         parameters: dict[str, object] = {f"value_{number}": value for number, value in enumerate(lead.values)}
         chosen = [f" AND {lead.column} = :value_{number}" for number in range(len(lead.values))]
-        end = _order(descending=descending) + " LIMIT :looked"
+        end = f"{_order(descending=descending)} LIMIT {most}"
         distinct = "DISTINCT " if lead.table == "audit_log_targets" else ""
         ranges = []
         for stretch, ends in _stretches(self._chosen, cursor, descending=descending):
@@ -176,9 +186,9 @@ class Trail:
         # An event has one action and one actor, but may have several of the targets asked for.
         return (" UNION " if distinct else " UNION ALL ").join(merged) + end, parameters
 
-    def _all(self, sql: Any, parameters: dict[str, object], looked: int) -> list[Row]:
-        """Run a query made of the literals of this file."""
-        return self._tx.all(sql, trail=self._number, looked=looked, **parameters)
+    def _all(self, sql: Any, parameters: dict[str, object]) -> list[Row]:
+        """Run a query made of the literals of this file, and numbers of it."""
+        return self._tx.all(sql, trail=self._number, **parameters)
 
 
 def _leads(chosen: Filter) -> list[_Lead]:
