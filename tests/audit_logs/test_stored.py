@@ -66,6 +66,16 @@ def test_what_was_written_is_right(database: Database, organization_id: str) -> 
 THIRD: LiteralString = " WHERE position = (SELECT position FROM audit_log_seals WHERE sequence = 3)"
 
 
+FIRST: LiteralString = (
+    " WHERE (target_id, position) IN"
+    " (SELECT target_id, position FROM audit_log_targets ORDER BY position, target_id LIMIT 1)"
+)
+OTHER_TARGET: LiteralString = (
+    "INSERT INTO audit_log_targets (trail, target_id, occurred_at, position, target_type)"
+    " SELECT trail, 'other', occurred_at, position, 'user' FROM audit_log_events" + THIRD
+)
+
+
 @pytest.mark.parametrize(
     ("sql", "says"),
     [
@@ -91,7 +101,11 @@ THIRD: LiteralString = " WHERE position = (SELECT position FROM audit_log_seals 
         ("DELETE FROM audit_log_chains", "The end of the chain was deleted."),
         ("UPDATE audit_log_checkpoints SET signature = :bytes", "was changed"),
         ("DELETE FROM audit_log_keys", "is not among the keys given"),
-        ("DELETE FROM audit_log_targets", "0 are stored to find them by"),
+        ("DELETE FROM audit_log_targets", "is not found by its target"),
+        ("UPDATE audit_log_targets SET target_type = 'other ' || target_type", "is not found by its target"),
+        ("UPDATE audit_log_targets SET target_id = 'other' || target_id" + FIRST, "is not found by its target"),
+        ("UPDATE audit_log_targets SET position = position + 1" + FIRST, "is not found by its target"),
+        (OTHER_TARGET, "is found by the target 'other' of the type 'user', not its own."),
     ],
 )
 def test_a_change_is_found_and_told(

@@ -94,10 +94,16 @@ def line_of(row: StoredSeal, previous: bytes) -> bytes:
 
 def unsealed_lines(tx: Transaction, trail: int) -> Iterator[bytes]:
     """Yield the lines of a trail's events that are not sealed yet."""
+    for _, wire in unsealed(tx, trail):
+        yield unsealed_line(wire)
+
+
+def unsealed(tx: Transaction, trail: int) -> Iterator[tuple[int, bytes]]:
+    """Yield position and JSON of a trail's events that are not sealed yet."""
     after = seals.select_sealing(tx)
     while rows := seals.select_waiting(tx, trail, after, _AT_ONCE):
-        for _, wire in rows:
-            yield unsealed_line(wire)
+        for place, wire in rows:
+            yield place.position, wire
         after = rows[-1][0]
 
 

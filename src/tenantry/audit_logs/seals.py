@@ -462,12 +462,70 @@ def select_stray(tx: Transaction, trail: int, sealed: Place) -> str | None:
     return rows[0] if rows else None
 
 
+class TargetRow(NamedTuple):
+    """What an event is found by as one that has a target: its place, the target's id and type."""
+
+    target_id: str
+    occurred_at: str
+    position: int
+    target_type: str
+
+
+# Each is looked up by the whole key of the table: a join would read all of it.
+_NOT_THERE: dict[str, LiteralString] = {
+    "sqlite": (
+        "SELECT * FROM (SELECT json_extract(value, '$[0]') AS target_id,"
+        " json_extract(value, '$[1]') AS occurred_at, json_extract(value, '$[2]') AS position,"
+        " json_extract(value, '$[3]') AS target_type"
+        " FROM json_each(:wanted)) w"
+        " WHERE (SELECT COUNT(*) FROM audit_log_targets t WHERE t.trail = :trail AND t.target_id = w.target_id"
+        " AND t.occurred_at = w.occurred_at AND t.position = w.position AND t.target_type = w.target_type) = 0"
+        " LIMIT 1"
+    ),
+    "postgres": (
+        "SELECT w.* FROM unnest(CAST(:ids AS TEXT[]), CAST(:times AS TEXT[]), CAST(:positions AS BIGINT[]),"
+        " CAST(:types AS TEXT[])) w (target_id, occurred_at, position, target_type)"
+        " WHERE (SELECT COUNT(*) FROM audit_log_targets t WHERE t.trail = :trail AND t.target_id = w.target_id"
+        " AND t.occurred_at = w.occurred_at AND t.position = w.position AND t.target_type = w.target_type) = 0"
+        " LIMIT 1"
+    ),
+}
+
+
+def select_target_not_there(tx: Transaction, trail: int, wanted: list[TargetRow]) -> TargetRow | None:
+    """Return one of `wanted` that is not stored."""
+    if tx.engine == "sqlite":
+        row = tx.one(_NOT_THERE["sqlite"], trail=trail, wanted=msgspec.json.encode(wanted).decode())
+    else:
+        ids, times, positions, types = ([each[column] for each in wanted] for column in range(4))
+        row = tx.one(_NOT_THERE["postgres"], trail=trail, ids=ids, times=times, positions=positions, types=types)
+    return TargetRow(*row) if row else None
+
+
 def count_targets(tx: Transaction, trail: int) -> int:
     """Return how many targets a trail's events are found by."""
     row = tx.one("SELECT COUNT(*) FROM audit_log_targets WHERE trail = :trail", trail=trail)
     assert row is not None
     count: int = row[0]
     return count
+
+
+def select_targets(
+    tx: Transaction, trail: int, after: TargetRow, most: int
+) -> list[tuple[TargetRow, bytes | None]]:
+    """Return the first `most` targets of a trail past one, each with its event's JSON, if that is there."""
+    rows = tx.all(
+        "SELECT t.target_id, t.occurred_at, t.position, t.target_type, e.wire FROM audit_log_targets t"
+        " LEFT JOIN audit_log_events e"
+        " ON e.position = t.position AND e.occurred_at = t.occurred_at AND e.trail = t.trail"
+        " WHERE t.trail = :trail AND (t.target_id, t.occurred_at, t.position, t.target_type)"
+        " > (:target_id, :occurred_at, :position, :target_type)"
+        " ORDER BY t.target_id, t.occurred_at, t.position, t.target_type LIMIT :most",
+        trail=trail,
+        most=most,
+        **after._asdict(),
+    )
+    return [(TargetRow(*row[:4]), row[4]) for row in rows]
 
 
 def select_time(tx: Transaction, trail: int, position: int) -> str | None:

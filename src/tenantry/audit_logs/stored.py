@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator, Mapping
 import msgspec
 
 from tenantry.audit_logs import seals
-from tenantry.audit_logs.chain import START, Trail, checkpoint_line, header_line
-from tenantry.audit_logs.records import line_of, unsealed_lines
-from tenantry.audit_logs.seals import EventColumns, StoredSeal, TrailNumber
+from tenantry.audit_logs.chain import START, Trail, checkpoint_line, header_line, unsealed_line
+from tenantry.audit_logs.records import line_of, unsealed
+from tenantry.audit_logs.seals import EventColumns, StoredSeal, TargetRow, TrailNumber
 from tenantry.audit_logs.verify import Broken, Checked, check, checkpoints_in
 from tenantry.audit_logs.wire import AuditLogTarget
 from tenantry.core.db import Transaction
@@ -58,21 +58,67 @@ def check_trail(
     walk = _Walk(tx, trail, tell)
     checked = check(walk.lines(), checkpoints)
     _check_chain(tx, trail.number, checked)
-    stored = seals.count_targets(tx, trail.number)
-    if stored != walk.targets:
-        raise Broken(f"The events have {walk.targets} targets; {stored} are stored to find them by.")
+    walk.targets.check_that_no_other_is_stored()
     return checked
 
 
+class _Targets:
+    """The targets that the events of a trail have, compared with those that are stored to find them by."""
+
+    def __init__(self, tx: Transaction, trail: int) -> None:
+        self._tx = tx
+        self._trail = trail
+        self._wanted: list[TargetRow] = []
+        self._count = 0
+
+    def add(self, position: int, kept: _Kept) -> None:
+        """Remember an event's targets until they are looked up."""
+        self._wanted += [
+            TargetRow(target_id, kept.occurred_at, position, type_)
+            for target_id, type_ in {(each.id, each.type) for each in kept.targets}
+        ]
+
+    def look_up(self) -> None:
+        """Raise Broken unless what was remembered is stored."""
+        lost = seals.select_target_not_there(self._tx, self._trail, self._wanted) if self._wanted else None
+        if lost is not None:
+            raise Broken(f"An event of {lost.occurred_at} is not found by its target {_named(lost)}.")
+        self._count += len(self._wanted)
+        self._wanted = []
+
+    def check_that_no_other_is_stored(self) -> None:
+        """Raise Broken if an event is found by a target that it does not have."""
+        stored = seals.count_targets(self._tx, self._trail)
+        if stored == self._count:
+            return
+        after = TargetRow("", "", 0, "")
+        while rows := seals.select_targets(self._tx, self._trail, after, _AT_ONCE):
+            for row, wire in rows:
+                if wire is None or (row.target_id, row.target_type) not in _targets_of(wire):
+                    raise Broken(
+                        f"An event of {row.occurred_at} is found by the target {_named(row)}, not its own."
+                    )
+            after = rows[-1][0]
+        raise Broken(f"The events have {self._count} targets; {stored} are stored to find them by.")
+
+
+def _named(row: TargetRow) -> str:
+    return f"{row.target_id!r} of the type {row.target_type!r}"
+
+
+def _targets_of(wire: bytes) -> set[tuple[str, str]]:
+    return {(each.id, each.type) for each in _decode(wire).targets}
+
+
 class _Walk:
-    """The lines of a trail, as they would stand in its file; `targets` counts those of its events."""
+    """The lines of a trail, as they would stand in its file; `targets` are those of its events."""
 
     def __init__(self, tx: Transaction, trail: TrailNumber, tell: Callable[[int], None]) -> None:
         self._tx = tx
         self._number = trail.number
         self._trail = Trail(trail.environment_id, trail.organization_id)
         self._tell = tell
-        self.targets = 0
+        self.targets = _Targets(tx, trail.number)
 
     def lines(self) -> Iterator[bytes]:
         yield header_line(self._trail, self._tx.now, filtered=False)
@@ -83,9 +129,10 @@ class _Walk:
                 f"An event without a seal ({stray}) stands among sealed ones:"
                 " it was inserted, or its seal deleted."
             )
-        for line in unsealed_lines(self._tx, self._number):
-            self.targets += _distinct_targets(_decode(line[len(b'{"event":') : -len(b"}\n")]))
-            yield line
+        for position, wire in unsealed(self._tx, self._number):
+            yield unsealed_line(wire)
+            self.targets.add(position, _decode(wire))
+        self.targets.look_up()
 
     def _sealed(self) -> Iterator[bytes]:
         chain = seals.select_chain(self._tx, self._number)
@@ -97,8 +144,9 @@ class _Walk:
                 yield line_of(row, previous)
                 # The event's hash was found right: now for what stands beside it.
                 if row.wire is not None and columns is not None:
-                    self._check_columns(row.sequence, row.wire, columns)
+                    self._check_columns(row, row.wire, columns)
                 previous = row.hash
+            self.targets.look_up()
             after = rows[-1][0].sequence
             self._tell(len(rows))
 
@@ -114,9 +162,9 @@ class _Walk:
         if occurred_at is not None:
             raise Broken(f"Event {row.sequence} is stored as of {occurred_at}; sealed was {row.occurred_at}.")
 
-    def _check_columns(self, sequence: int, wire: bytes, columns: EventColumns) -> None:
+    def _check_columns(self, row: StoredSeal, wire: bytes, columns: EventColumns) -> None:
         kept = _decode(wire)
-        self.targets += _distinct_targets(kept)
+        self.targets.add(row.position, kept)
         for name, said, stored in (
             ("organization", kept.organization_id, self._trail.organization_id),
             ("id", kept.id, columns.id),
@@ -129,13 +177,9 @@ class _Walk:
         ):
             if said != stored:
                 raise Broken(
-                    f"Event {sequence} ({kept.id}) is found by what it does not say: its {name} is {said!r},"
+                    f"Event {row.sequence} ({kept.id}) is found by what it does not say: its {name} is {said!r},"
                     f" stored beside it is {stored!r}."
                 )
-
-
-def _distinct_targets(kept: _Kept) -> int:
-    return len({(target.id, target.type) for target in kept.targets})
 
 
 def _check_chain(tx: Transaction, number: int, checked: Checked) -> None:
