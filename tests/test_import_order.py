@@ -16,7 +16,7 @@ ORDER = [
 CORE_ORDER = [
     *("clock", "entropy", "retry", "ids", "errors", "parsing", "effort", "cells", "addresses", "targets"),
     *("outgoing", "signature", "client", "log", "caller", "db", "forms", "page", "routing", "throttle", "watch"),
-    *("endpoints", "validation", "decode", "idempotency", "faces", "http", "openapi", "reference"),
+    *("endpoints", "validation", "decode", "idempotency", "faces", "exchange", "http", "openapi", "reference"),
 ]
 SOURCE = ROOT / "src" / "tenantry"
 FILES = sorted(SOURCE.rglob("*.py"))

@@ -25,19 +25,18 @@ def decode_query(endpoint: Endpoint, request: Request) -> Any:
     if endpoint.query is None:
         return None
     query = request.query
-    headers = _given_headers(endpoint, request)
+    headers = _given_headers(endpoint, request) if endpoint.headers else {}
     if not query and not headers:
         return _without_parameters(endpoint.query)
+    singles, lists, dicts = _names(endpoint.query)
     given = forms.pairs(query)
-    singles = dict(given)
-    values: dict[str, object] = {}
-    for name, shape in _fields(endpoint.query):
-        if shape is inspect.ListType:
-            values[name] = forms.listed(given, name)
-        elif shape is inspect.DictType:
-            values[name] = forms.keyed(given, name)
-        elif name in singles:
-            values[name] = singles[name]
+    values: dict[str, object] = {name: value for name, value in given if name in singles}
+    # Most requests have none of those that can be spelled in several ways.
+    others = [pair for pair in given if pair[0] not in singles]
+    for name in lists:
+        values[name] = forms.listed(others, name) if others else []
+    for name in dicts:
+        values[name] = forms.keyed(others, name) if others else {}
     values |= headers
     if "%00" in query:
         _refuse_nul(values)
@@ -155,6 +154,17 @@ def _fields(kind: type[msgspec.Struct]) -> tuple[tuple[str, type[inspect.Type] |
 def _shape(info: inspect.Type) -> type[inspect.Type] | None:
     shapes = [type(kind) for kind in validation.kinds_of(info)]
     return next((shape for shape in (inspect.ListType, inspect.DictType) if shape in shapes), None)
+
+
+@lru_cache(maxsize=256)
+def _names(kind: type[msgspec.Struct]) -> tuple[frozenset[str], tuple[str, ...], tuple[str, ...]]:
+    """Return the names of the fields that have one value, of lists, and of dictionaries."""
+    fields = _fields(kind)
+    return (
+        frozenset(name for name, shape in fields if shape is None),
+        tuple(name for name, shape in fields if shape is inspect.ListType),
+        tuple(name for name, shape in fields if shape is inspect.DictType),
+    )
 
 
 @lru_cache(maxsize=256)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, BinaryIO
 
 import msgspec
@@ -73,7 +74,7 @@ class Endpoint:
     wrong: type[ValidationFailed] = ValidationFailed
     keyless: bool = False
 
-    @property
+    @cached_property
     def writes(self) -> bool:
         """Whether the operation needs a transaction that may change something."""
         return self.changes and self.method != "GET"

@@ -20,6 +20,8 @@ def pairs(encoded: str) -> list[tuple[str, str]]:
     fields = [field.partition("=") for field in encoded.split("&") if field]
     if len(fields) > _MOST_PAIRS:
         raise ValidationFailed([FieldError("", f"parameters must not be more than {_MOST_PAIRS}")])
+    if "%" not in encoded and "+" not in encoded:
+        return [(name, value) for name, _, value in fields]
     try:
         return [(_decoded(name), _decoded(value)) for name, _, value in fields]
     except UnicodeDecodeError as error:

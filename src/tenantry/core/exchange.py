@@ -1,0 +1,106 @@
+"""One request of an operation on its way: decoded, authenticated, run in a transaction, encoded."""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from tenantry.core import idempotency
+from tenantry.core.caller import NOBODY, Caller
+from tenantry.core.db import Collision, Transaction
+from tenantry.core.decode import decode_body, decode_query
+from tenantry.core.endpoints import Answer, Call, Download, Endpoint, Later, Request, Response
+from tenantry.core.errors import ApiError, Forbidden, ValidationFailed
+from tenantry.core.faces import ReadBody
+
+Authenticate: TypeAlias = Callable[[Transaction, str | None], Caller]
+"""Tells who calls from the `Authorization` header, or raises Unauthorized."""
+
+
+class Exchange:
+    """One request of an operation on its way, and what is learned of it for its log line and its record."""
+
+    __slots__ = (
+        "attempt",
+        "authenticate",
+        "body",
+        "caller",
+        "encode",
+        "endpoint",
+        "path",
+        "query",
+        "request",
+        "wrong",
+    )
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        path: dict[str, str],
+        request: Request,
+        authenticate: Authenticate,
+        encode: Callable[[Any], bytes],
+    ) -> None:
+        self.endpoint = endpoint
+        self.path = path
+        self.request = request
+        self.authenticate = authenticate
+        self.encode = encode
+        self.query: Any = None
+        self.body: Any = None
+        self.wrong: ApiError | None = None
+        self.caller: Caller | None = None
+        self.attempt: idempotency.Attempt | None = None
+
+    async def decode(self, read_body: ReadBody) -> None:
+        """Read the query and the body, or keep what is wrong with them, to be told once the caller is known."""
+        endpoint, request = self.endpoint, self.request
+        try:
+            self.query = decode_query(endpoint, request)
+            if endpoint.body is not None:
+                request.body = await read_body()
+                self.body = decode_body(endpoint, request)
+        except ValidationFailed as error:
+            self.wrong = endpoint.wrong(error.errors)
+        except ApiError as error:
+            self.wrong = error
+
+    @property
+    def scans(self) -> bool:
+        """Whether many rows may have to be looked at or changed."""
+        return self.wrong is None and self.endpoint.scans(self.query)
+
+    def known_caller(self, tx: Transaction) -> Caller:
+        """Return who calls. Raises Unauthorized."""
+        return NOBODY if self.endpoint.keyless else self.authenticate(tx, self.request.authorization)
+
+    def run(self, tx: Transaction) -> Answer | Later:
+        """Do what is asked. Raises ApiError."""
+        endpoint = self.endpoint
+        caller = self.caller = self.known_caller(tx)
+        if endpoint.writes and caller.read_only:
+            raise Forbidden
+        made = self.attempt = _attempt(endpoint, self.request, caller)
+        recorded = idempotency.recall(tx, made) if made else None
+        if recorded is not None:
+            return _replayed(recorded)
+        if self.wrong is not None:
+            raise self.wrong
+        value = endpoint.handler(Call(tx, caller, self.path, self.query, self.body, self.request.header))
+        if isinstance(value, Later | Download):
+            return value
+        response = Response(endpoint.status, b"" if value is None else self.encode(value))
+        if made and not idempotency.record(tx, made, idempotency.Recorded(response.status, response.body)):
+            # The same request is being answered in the same transaction, or was while this one was under way.
+            raise Collision
+        return response
+
+
+def _attempt(endpoint: Endpoint, request: Request, caller: Caller) -> idempotency.Attempt | None:
+    key = request.idempotency_key
+    if endpoint.method != "POST" or not endpoint.writes or key is None or not idempotency.honoured(key):
+        return None
+    operation = f"POST {request.path}"
+    return idempotency.attempt(caller.environment_id, operation, key, request.body)
+
+
+def _replayed(recorded: idempotency.Recorded) -> Response:
+    return Response(recorded.status, recorded.body, headers=(("tenantry-idempotent-replay", "true"),))
