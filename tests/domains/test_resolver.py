@@ -117,6 +117,74 @@ async def test_an_answer_that_is_too_long_is_asked_for_over_tcp() -> None:
     assert question.error == "refused the connection over TCP, which its long answer needs"
 
 
+@asynccontextmanager
+async def truncating(sent: Callable[[bytes], bytes]) -> AsyncIterator[ResolverOptions]:
+    """A server that truncates over UDP, and over TCP sends what a test makes of the question."""
+
+    async def over_tcp(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        question = await reader.readexactly(int.from_bytes(await reader.readexactly(2)))
+        writer.write(sent(question))
+        writer.close()
+
+    async with stranger(lambda question: [answer(question, flags=dns.flags.TC).to_wire()]) as (options, _):
+        [server] = options.servers
+        async with await asyncio.start_server(over_tcp, server.address, server.port):
+            yield options
+
+
+async def test_an_answer_over_tcp_is_whole_however_long_it_is() -> None:
+    def long(question: bytes) -> bytes:
+        records = [f"acme.test. 300 IN TXT {number:0250}" for number in range(100)]
+        wire = answer(dns.message.from_wire(question), *records).to_wire(max_size=65535)
+        return len(wire).to_bytes(2) + wire
+
+    async with truncating(long) as options:
+        question = await Resolver(options).ask("acme.test", "TXT")
+    assert (question.transport, question.rcode, len(question.answers)) == ("tcp", "NOERROR", 100)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        lambda question: b"",
+        lambda question: b"\0",
+        lambda question: b"\1\0" + question,
+        lambda question: b"\0\4junk",
+        lambda question: len(question).to_bytes(2) + question,
+    ],
+)
+async def test_what_is_no_answer_over_tcp_is_told(sent: Callable[[bytes], bytes]) -> None:
+    async with truncating(sent) as options:
+        question = await Resolver(options).ask("acme.test", "TXT")
+    assert question.rcode is None
+    assert question.error == "sent nothing over TCP that can be read, which its long answer needs"
+
+
+async def test_a_failure_may_leave_out_the_question_and_an_answer_may_not() -> None:
+    def bare(rcode: dns.rcode.Rcode) -> Reply:
+        def reply(question: dns.message.Message) -> list[bytes]:
+            response = answer(question)
+            response.question = []
+            response.set_rcode(rcode)
+            return [response.to_wire()]
+
+        return reply
+
+    async with stranger(bare(dns.rcode.SERVFAIL)) as (options, _):
+        assert (await Resolver(options).ask("acme.test", "TXT")).rcode == "SERVFAIL"
+    async with stranger(bare(dns.rcode.NXDOMAIN)) as (options, _):
+        assert (await Resolver(options).ask("acme.test", "TXT")).error == "sent nothing that can be read"
+
+
+async def test_a_question_is_sent_as_resolvers_do() -> None:
+    async with stranger(lambda question: [right(question)]) as (options, protocol):
+        await Resolver(options).ask("acme.test", "TXT", checking_disabled=True)
+    [asked] = protocol.asked
+    assert asked.flags == dns.flags.RD | dns.flags.AD | dns.flags.CD
+    assert (asked.edns, asked.payload) == (0, 1232)
+    assert asked.question == dns.message.make_query("acme.test", "TXT").question
+
+
 async def test_a_question_that_was_not_answered_has_another_id_when_it_is_asked_again() -> None:
     async with stranger(lambda question: []) as (options, protocol):
         question = await Resolver(msgspec.structs.replace(options, timeout=0.05, tries=8)).ask("acme.test", "TXT")
