@@ -6,12 +6,14 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar, cast
 
 import pytest
 
 from registry import RULES, Registry, rows
-from tenantry.core.db import Database, World, migrate, open_database
+from tenantry.core.db import Database, Work, World, migrate, open_database
 from tenantry.core.db.sqlite import SqliteTransaction
+from tenantry.core.errors import DatabaseUnavailable
 from tenantry.domains import store
 from tenantry.domains.checker import Checker
 from tenantry.domains.examine import Asker, Authority
@@ -19,6 +21,8 @@ from tenantry.domains.questions import Question
 from tenantry.domains.wire import DomainData, DomainName
 from tenantry.organizations import store as organizations
 from tenantry.organizations.service import refresh_domains
+
+T = TypeVar("T")
 
 _OF_ONE = 200
 
@@ -64,6 +68,16 @@ class _Nowhere:
         return Question(name=name, type=type_, rcode="NXDOMAIN", zone="com", negative_ttl=300)
 
 
+def checker_of(registry: Registry, database: Database, look: Callable[[str], None]) -> Checker:
+    """Return a checker for which there is nothing in the DNS."""
+
+    async def connect() -> Asker:
+        return _Nowhere(look)
+
+    clock = World(lambda: registry.now[0], os.urandom).clock
+    return Checker(database, clock, lambda: 0.5, RULES, refresh_domains, connect, at_once=32)
+
+
 async def test_few_domains_are_under_way_at_once_however_many_are_due(registry: Registry) -> None:
     claim_many(registry, 600)
     asked: list[str] = []
@@ -76,11 +90,7 @@ async def test_few_domains_are_under_way_at_once_however_many_are_due(registry: 
         if len(asked) == 600:
             done.set()
 
-    async def connect() -> Asker:
-        return _Nowhere(look)
-
-    clock = World(lambda: registry.now[0], os.urandom).clock
-    checker = Checker(registry.database, clock, lambda: 0.5, RULES, refresh_domains, connect, at_once=32)
+    checker = checker_of(registry, registry.database, look)
     running = asyncio.create_task(checker.run())
     await done.wait()
     running.cancel()
@@ -88,6 +98,40 @@ async def test_few_domains_are_under_way_at_once_however_many_are_due(registry: 
     await checker.stop()
     assert len(set(asked)) == len(asked)
     assert max(under_way) <= 32
+
+
+class _Failing:
+    """A database of which every third write fails."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._writes = 0
+
+    async def read_soon(self, work: Work[T]) -> T:
+        return await self._database.read_soon(work)
+
+    async def write_soon(self, work: Work[T]) -> T:
+        self._writes += 1
+        if self._writes % 3 == 0:
+            raise DatabaseUnavailable
+        return await self._database.write_soon(work)
+
+
+async def test_what_cannot_be_recorded_or_claimed_at_once_is_so_later_and_only_once(registry: Registry) -> None:
+    claim_many(registry, 100)
+    asked: list[str] = []
+    checker = checker_of(registry, cast(Database, _Failing(registry.database)), asked.append)
+    failures = 0
+    async with checker.held():
+        while registry.database.read(rows) < 100:
+            try:
+                await checker.settle()
+            except DatabaseUnavailable:
+                failures += 1
+    assert failures > 1
+    assert len(set(asked)) == len(asked) == 100
+    assert registry.database.read(rows) == 100
+    assert checker.is_idle
 
 
 def test_sqlite_finds_a_domain_without_reading_the_others_of_the_environment(tmp_path: Path) -> None:

@@ -22,10 +22,11 @@ from tenantry.domains.service import Refresh
 log = structlog.get_logger("tenantry.domains")
 
 _INTERVAL_SECONDS = 0.25
-_BUSY_SECONDS = 0.02  # what is through by then is recorded together
+_BUSY_SECONDS = 0.05  # what is through by then is recorded together: each commit costs those who read
 _AFTER_FAILURE_SECONDS = 1.0
 _LEASE_MILLISECONDS = 5 * 60 * 1000
-_RECORDED_AT_ONCE = 32  # requests that write wait meanwhile
+_RECORDED_AT_ONCE = 32
+_PART = 8  # of these; requests have their turn between two parts
 
 
 def dns_asker(options: ResolverOptions) -> Callable[[], Awaitable[Asker]]:
@@ -115,17 +116,24 @@ class Checker:
 
     async def _turn(self) -> bool:
         """Record what is through and begin what is due; return whether anything was begun."""
-        await self._record()
-        # Those that wait to be recorded count too: a slow database slows the questions down.
-        free = self._at_once - len(self._tasks) - len(self._finished)
-        if free <= 0 or not await self._database.read_soon(checks.any_due):
-            return False
-        claimed = await self._database.write_soon(lambda tx: checks.claim(tx, free, _LEASE_MILLISECONDS))
+        # Asked for together, SQLite makes them one transaction.
+        recorded, claimed = await asyncio.gather(self._record(), self._claim(), return_exceptions=True)
+        if isinstance(claimed, BaseException):
+            raise claimed
         if claimed and self._asker is None:
             self._asker = await self._connect()
         for check in claimed:
             self._start(check)
+        if recorded is not None:
+            raise recorded
         return bool(claimed)
+
+    async def _claim(self) -> list[Check]:
+        # Those that wait to be recorded count too: a slow database slows the questions down.
+        free = self._at_once - len(self._tasks) - len(self._finished)
+        if free <= 0 or not await self._database.read_soon(checks.any_due):
+            return []
+        return await self._database.write_soon(lambda tx: checks.claim(tx, free, _LEASE_MILLISECONDS))
 
     def _start(self, check: Check) -> None:
         task = asyncio.get_running_loop().create_task(self._examine(check))
@@ -143,10 +151,15 @@ class Checker:
         self._finished.append(Result(check, examination, self._chance()))
 
     async def _record(self) -> None:
-        """Record the first of what is through; what fails to be recorded stays."""
+        """Record the first of what is through; what fails to be recorded stays. Raises what the database did."""
         some = self._finished[:_RECORDED_AT_ONCE]
-        if some:
-            await self._database.write_soon(
-                lambda tx: checks.record(tx, some, self._rules, self._refresh),
-            )
-            del self._finished[: len(some)]
+        parts = [some[first : first + _PART] for first in range(0, len(some), _PART)]
+        outcomes = await asyncio.gather(*map(self._record_part, parts), return_exceptions=True)
+        failed = [part for part, outcome in zip(parts, outcomes, strict=True) if outcome is not None]
+        self._finished[: len(some)] = [result for part in failed for result in part]
+        for outcome in outcomes:
+            if outcome is not None:
+                raise outcome
+
+    async def _record_part(self, part: list[Result]) -> None:
+        await self._database.write_soon(lambda tx: checks.record(tx, part, self._rules, self._refresh))
