@@ -1,5 +1,7 @@
 """Taking in whole organizations, as another directory has them."""
 
+import sys
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -280,3 +282,29 @@ def test_the_rules_of_declared_metadata_keys_hold_among_records_taken_in_togethe
         lambda tx: service.list_page(tx, caller, ListOrganizations(metadata={"account": ["A"]}))
     )
     assert [msgspec.json.decode(each)["id"] for each in found.data] == [org_id(2)]
+
+
+def calls_of(work: Callable[[], object]) -> int:
+    """Return how many functions `work` calls, those of Python itself among them."""
+    count = 0
+
+    def note(_frame: object, event: str, _argument: object) -> None:
+        nonlocal count
+        count += event in {"call", "c_call"}
+
+    sys.setprofile(note)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+def test_a_record_is_no_more_work_among_many_where_a_unique_key_is_declared(target: Target) -> None:
+    caller = target.registry.caller
+    target.database.write(lambda tx: metadata_keys.declare(tx, caller, "account", DeclareMetadataKey(unique=True)))
+    given = [whole(number, metadata={"account": f"A-{number}"}) for number in range(660)]
+    target.take(*given[:10])
+    few = calls_of(lambda: target.take(*given[10:60]))
+    many = calls_of(lambda: target.take(*given[60:660]))
+    assert many < 12 * few * 1.2

@@ -69,7 +69,8 @@ class _Known(msgspec.Struct, frozen=True):
     by_external_id: dict[str, str]
     by_customer_id: dict[str, str]
     domains: Holders
-    metadata_keys: list[KeyRow]
+    declared: list[KeyRow]
+    metadata: metadata_keys.Holders
 
 
 class _Plan(msgspec.Struct, frozen=True):
@@ -113,7 +114,7 @@ def take_in(
             _note(known, plan)
             plans.append(plan)
     if plans and not dry_run:
-        _write(tx, caller, plans, known.metadata_keys)
+        _write(tx, caller, plans, known.declared)
     return taken
 
 
@@ -137,12 +138,14 @@ def _look_up(tx: Transaction, caller: Caller, records: list[OrganizationRecord])
     ids = {str(each.id) for each in records if each.id is not UNSET} | set(by_external_id.values())
     wires = store.select_wires_by_id(tx, environment_id, sorted(ids)) if ids else {}
     domains = [domain for each in records if each.domains is not UNSET for domain in each.domains]
+    declared = metadata_keys.declared_in(tx, environment_id)
     return _Known(
         {identity: _decode(wire) for identity, wire in wires.items()},
         by_external_id,
         by_customer_id,
         domain_imports.holders(tx, caller, domains),
-        metadata_keys.declared_in(tx, environment_id),
+        declared,
+        metadata_keys.holders(tx, environment_id, declared, (each.metadata or {} for each in records)),
     )
 
 
@@ -152,7 +155,7 @@ def _plan(tx: Transaction, caller: Caller, known: _Known, given: Given, rules: D
     before = _find(known, record)
     fields = _fields(tx, before, given)
     _check_unique(known, fields)
-    _check_metadata(tx, caller, known, before, fields)
+    _check_metadata(known, before, fields)
     current = [] if before is None else before.domains
     merged, problems = Merged(current, [], [], []), list[FieldError]()
     if record.domains is not UNSET:
@@ -241,16 +244,11 @@ def _check_unique(known: _Known, after: Organization) -> None:
             raise _Refused("stripe_customer_id", str(error))
 
 
-def _check_metadata(
-    tx: Transaction, caller: Caller, known: _Known, before: Organization | None, after: Organization
-) -> None:
+def _check_metadata(known: _Known, before: Organization | None, after: Organization) -> None:
     """Raise _Refused when the metadata of `after` breaks the rule of a declared key."""
-    if not known.metadata_keys:
-        return
-    pending = {identity: organization.metadata for identity, organization in known.organizations.items()}
     had = {} if before is None else before.metadata
     try:
-        metadata_keys.check(tx, caller.environment_id, known.metadata_keys, after.id, had, after.metadata, pending)
+        metadata_keys.check(known.declared, known.metadata, after.id, had, after.metadata)
     except (InvalidMetadata, MetadataValueAlreadyUsed) as error:
         raise _Refused("metadata", str(error)) from error
 
@@ -280,6 +278,7 @@ def _note(known: _Known, plan: _Plan) -> None:
     if after.stripe_customer_id is not UNSET:
         known.by_customer_id[after.stripe_customer_id] = after.id
     known.organizations[after.id] = after
+    known.metadata.note(after.id, {} if before is None else before.metadata, after.metadata)
     domain_imports.take(known.domains, plan.domains)
 
 

@@ -155,18 +155,29 @@ def select_metadata(tx: Transaction, environment_id: str, after: str, most: int)
     return [(row[0], row[1]) for row in rows]
 
 
-def select_holder(tx: Transaction, environment_id: str, key: str, value: str, other_than: str) -> str | None:
-    """Return an organization that has the value, if not `other_than`."""
-    row = tx.one(
-        "SELECT organization_id FROM organization_metadata"
-        " WHERE environment_id = :environment_id AND key = :key AND value = :value"
-        " AND organization_id <> :other_than ORDER BY organization_id LIMIT 1",
+_HOLDER = (
+    " FROM organization_metadata WHERE environment_id = :environment_id AND key = :key AND value = asked.value)"
+)
+_ASKED: dict[str, LiteralString] = {
+    "sqlite": "json_each(:texts) AS asked",
+    "postgres": "jsonb_array_elements_text((:texts)::jsonb) AS asked (value)",
+}
+
+
+def select_holders(tx: Transaction, environment_id: str, key: str, values: list[str]) -> dict[str, set[str]]:
+    """Return which organizations have each of the values, by value: the first and the last where many do."""
+    rows = tx.all(
+        "SELECT asked.value, (SELECT MIN(organization_id)"
+        + _HOLDER
+        + ", (SELECT MAX(organization_id)"
+        + _HOLDER
+        + " FROM "
+        + _ASKED[tx.engine],
         environment_id=environment_id,
         key=key,
-        value=value,
-        other_than=other_than,
+        texts=_encode(values).decode(),
     )
-    return row[0] if row else None
+    return {row[0]: {holder for holder in row[1:] if holder is not None} for row in rows}
 
 
 def select_earlier_holder(

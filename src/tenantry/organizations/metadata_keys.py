@@ -5,8 +5,7 @@ a key is declared. What was there before is brought in by a check, some organiza
 also tells what stands in the way of the rule. New values must keep to it from the first moment.
 """
 
-from collections.abc import Mapping
-from types import MappingProxyType
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -116,18 +115,52 @@ def declared_in(tx: Transaction, environment_id: str) -> list[KeyRow]:
     return store.select_keys(tx, environment_id)
 
 
+class Holders(msgspec.Struct, frozen=True):
+    """Which organizations have the values of unique keys that were asked about; `note` keeps it up to date."""
+
+    by_value: dict[tuple[str, str], set[str]]
+
+    def other_than(self, organization_id: str, key: str, value: str) -> str | None:
+        """Return the first other organization that has the value."""
+        return min(self.by_value.get((key, value), set()) - {organization_id}, default=None)
+
+    def note(self, organization_id: str, before: Mapping[str, str], after: Mapping[str, str]) -> None:
+        """Have those that follow see what an organization's metadata has become."""
+        for pair in before.items():
+            self.by_value.get(pair, set()).discard(organization_id)
+        for pair in after.items():
+            if pair in self.by_value:
+                self.by_value[pair].add(organization_id)
+
+
+def holders(
+    tx: Transaction, environment_id: str, keys: list[KeyRow], wanted: Iterable[Mapping[str, object]]
+) -> Holders:
+    """Return who has the values of `wanted` that only one organization may have, as `check` needs it."""
+    values: dict[str, set[str]] = {row.key: set() for row in keys if row.unique and _is_enforced(row)}
+    for metadata in wanted:
+        for key, value in metadata.items():
+            if key in values and isinstance(value, str):
+                values[key].add(value)
+    return Holders(
+        {
+            (key, value): found
+            for key, some in values.items()
+            if some
+            for value, found in store.select_holders(tx, environment_id, key, sorted(some)).items()
+        }
+    )
+
+
 def check(
-    tx: Transaction,
-    environment_id: str,
     keys: list[KeyRow],
+    known: Holders,
     organization_id: str,
     before: Mapping[str, str],
     after: Mapping[str, str],
-    pending: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
 ) -> None:
     """Refuse values that an organization newly has and a declared key does not allow.
 
-    `pending` is the metadata of organizations, by id, as they will be and are not written yet.
     Raises InvalidMetadata, MetadataValueAlreadyUsed.
     """
     for row in keys:
@@ -136,25 +169,9 @@ def check(
             continue
         if row.values is not None and value not in row.values:
             raise InvalidMetadata(f"metadata value of '{row.key}' must be one of: {', '.join(row.values)}.")
-        holder = _holder(tx, environment_id, row, value, organization_id, pending) if row.unique else None
+        holder = known.other_than(organization_id, row.key, value) if row.unique else None
         if holder is not None:
             raise MetadataValueAlreadyUsed(row.key, value, holder)
-
-
-def _holder(
-    tx: Transaction,
-    environment_id: str,
-    row: KeyRow,
-    value: str,
-    organization_id: str,
-    pending: Mapping[str, Mapping[str, str]],
-) -> str | None:
-    """Return another organization that has the value, or will have it."""
-    for other, metadata in pending.items():
-        if other != organization_id and metadata.get(row.key) == value:
-            return other
-    holder = store.select_holder(tx, environment_id, row.key, value, organization_id)
-    return None if holder in pending else holder
 
 
 def keep(

@@ -279,7 +279,9 @@ def _check_metadata(
     if before == after:
         return []
     keys = metadata_keys.declared_in(tx, caller.environment_id)
-    metadata_keys.check(tx, caller.environment_id, keys, organization_id, before, after)
+    changed = {key: value for key, value in after.items() if value != before.get(key)}
+    known = metadata_keys.holders(tx, caller.environment_id, keys, [changed])
+    metadata_keys.check(keys, known, organization_id, before, after)
     return keys
 
 
