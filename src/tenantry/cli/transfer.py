@@ -1,6 +1,7 @@
 """`tenantry import`, `tenantry export`, `tenantry diff`."""
 
 import asyncio
+import gc
 import importlib
 import sys
 import tempfile
@@ -141,6 +142,8 @@ def import_(
 ) -> None:
     """Take organizations in from a source."""
     reading = _Reading(rate, _mapped(columns), state)
+    # The program itself is not garbage: looking through it, as batches come and go, took a tenth of the time.
+    gc.freeze()
     with _told(), ExitStack() as stack:
         settings = load(options)
         database = stack.enter_context(migrated(settings))

@@ -15,8 +15,15 @@ _ULID = r"[0-7][0-9A-HJKMNP-TV-Z]{25}"
 
 def ulid(milliseconds: int, randomness: int) -> str:
     """Return the 26 characters of the ULID made of 48 bits of time and 80 of randomness."""
-    number = milliseconds << _RANDOM_BITS | randomness
-    return "".join([_PAIRS[number >> shift & 1023] for shift in range(120, -1, -10)])
+    end = randomness & 0xFFFFF
+    return _beginning(milliseconds, randomness >> 20) + _PAIRS[end >> 10] + _PAIRS[end & 1023]
+
+
+# Ids that are made one after the other differ in their end alone.
+@lru_cache(maxsize=16)
+def _beginning(milliseconds: int, randomness: int) -> str:
+    number = milliseconds << 60 | randomness
+    return "".join([_PAIRS[number >> shift & 1023] for shift in range(100, -1, -10)])
 
 
 @lru_cache(maxsize=64)

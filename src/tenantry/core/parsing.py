@@ -2,6 +2,7 @@
 
 import re
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Self
 
 _ISO_UTC = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,9})?)?)?Z?\Z", re.ASCII)
@@ -26,14 +27,20 @@ class Moment(ParsedText):
     @classmethod
     def parse(cls, text: str) -> Self:
         """Return the time with milliseconds and `Z`. Raises ValueError."""
-        wrong = "must be an ISO 8601 time in UTC, as 2026-01-15T12:00:00Z"
-        if not _ISO_UTC.match(text):
-            raise ValueError(wrong)
-        try:
-            moment = datetime.fromisoformat(text.removesuffix("Z"))
-        except ValueError as error:
-            raise ValueError(wrong) from error
-        return cls(moment.isoformat(timespec="milliseconds") + "Z")
+        return cls(_timestamp(text))
+
+
+# Most objects that are read one after the other share their times: an organization and its domains.
+@lru_cache(maxsize=64)
+def _timestamp(text: str) -> str:
+    wrong = "must be an ISO 8601 time in UTC, as 2026-01-15T12:00:00Z"
+    if not _ISO_UTC.match(text):
+        raise ValueError(wrong)
+    try:
+        moment = datetime.fromisoformat(text.removesuffix("Z"))
+    except ValueError as error:
+        raise ValueError(wrong) from error
+    return moment.isoformat(timespec="milliseconds") + "Z"
 
 
 def decode_custom(kind: type[Any], value: object) -> object:
