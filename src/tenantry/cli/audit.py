@@ -11,6 +11,7 @@ from tenantry.app import signing_key
 from tenantry.audit_logs import keys, stored, verify
 from tenantry.audit_logs.seals import TrailNumber
 from tenantry.audit_logs.verify import Broken, Checked
+from tenantry.cli.audit_streams import streams
 from tenantry.cli.common import migrated, settings_options, told_plainly
 from tenantry.cli.meter import meter
 from tenantry.core.db import Database, Transaction
@@ -20,9 +21,12 @@ from tenantry.settings import load
 _TOLD_EVERY = 1000
 
 
-@click.group(short_help="Audit logs: prove that nothing was changed.")
+@click.group(short_help="Audit logs: prove that nothing was changed; log streams.")
 def audit() -> None:
-    """Audit logs: prove that nothing was changed, and the keys to prove it by."""
+    """Audit logs: prove that nothing was changed, the keys to prove it by, and log streams."""
+
+
+audit.add_command(streams)
 
 
 @audit.command("keys")

@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 
 import click
 
-from tenantry.core.db import Database, InvalidDatabaseUrl, migrate
+from tenantry.core.caller import Caller
+from tenantry.core.db import Database, InvalidDatabaseUrl, Transaction, migrate
 from tenantry.core.db.migrate import SchemaTooNew
 from tenantry.core.errors import ApiError
 from tenantry.environments import service as environments
@@ -88,6 +89,12 @@ def check_migrated(settings: Settings, database: Database) -> None:
 
 def _mend(settings: Settings) -> str:
     return f"tenantry migrate --database {shlex.quote(without_password(settings.database))}"
+
+
+def owner(tx: Transaction, environment: str) -> Caller:
+    """Return who acts in an environment by a command: its owner."""
+    row = environments.get_environment(tx, environment)
+    return Caller(row.id, row.slug, row.domain_policy, "command_line", "command line", read_only=False)
 
 
 def without_password(address: str) -> str:

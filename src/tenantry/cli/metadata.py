@@ -5,11 +5,9 @@ from functools import partial
 
 import click
 
-from tenantry.cli.common import migrated, settings_options, table, told_plainly
+from tenantry.cli.common import migrated, owner, settings_options, table, told_plainly
 from tenantry.core import validation
-from tenantry.core.caller import Caller
-from tenantry.core.db import Database, Transaction
-from tenantry.environments import service as environments
+from tenantry.core.db import Database
 from tenantry.organizations import metadata_keys
 from tenantry.organizations.wire import DeclareMetadataKey, MetadataKey
 from tenantry.settings import load
@@ -20,12 +18,6 @@ _WAIT_SECONDS = 0.5
 @click.group(short_help="Metadata: keys to query by, and their rules.")
 def metadata() -> None:
     """Metadata: keys that lists are queried by, and the rules that their values keep to."""
-
-
-def _caller(tx: Transaction, environment: str) -> Caller:
-    """Return who acts: the environment's owner."""
-    row = environments.get_environment(tx, environment)
-    return Caller(row.id, row.slug, row.domain_policy, "command_line", "command line", read_only=False)
 
 
 @metadata.command("declare")
@@ -43,7 +35,7 @@ def declare(key: str, environment: str, *, unique: bool, values: tuple[str, ...]
     with told_plainly(), migrated(load(options)) as database:
         given = {"unique": unique, "values": list(values) or None}
         body = validation.convert(given, DeclareMetadataKey, strict=True)
-        database.write(lambda tx: metadata_keys.declare(tx, _caller(tx, environment), key, body))
+        database.write(lambda tx: metadata_keys.declare(tx, owner(tx, environment), key, body))
         declared = _checked(database, environment, key)
     if declared.state == "refused":
         _show_violations(declared)
@@ -56,7 +48,7 @@ def declare(key: str, environment: str, *, unique: bool, values: tuple[str, ...]
 
 def _checked(database: Database, environment: str, key: str) -> MetadataKey:
     """Check all organizations, or wait for a server that does; return what came of it."""
-    caller = database.read(lambda tx: _caller(tx, environment))
+    caller = database.read(lambda tx: owner(tx, environment))
     advance = partial(metadata_keys.advance, environment_id=caller.environment_id, key=key)
     while True:
         goes_on = database.write(advance)
@@ -80,7 +72,7 @@ def _show_violations(declared: MetadataKey) -> None:
 def list_all(environment: str, **options: str | None) -> None:
     """Show the declared keys."""
     with told_plainly(), migrated(load(options)) as database:
-        page = database.read(lambda tx: metadata_keys.list_all(tx, _caller(tx, environment)))
+        page = database.read(lambda tx: metadata_keys.list_all(tx, owner(tx, environment)))
     table(
         ("KEY", "STATE", "UNIQUE", "VALUES", "CHECKED", "VIOLATIONS"),
         [
@@ -104,5 +96,5 @@ def list_all(environment: str, **options: str | None) -> None:
 def remove(key: str, environment: str, **options: str | None) -> None:
     """Declare KEY no more. A running server takes its index down."""
     with told_plainly(), migrated(load(options)) as database:
-        database.write(lambda tx: metadata_keys.remove(tx, _caller(tx, environment), key))
+        database.write(lambda tx: metadata_keys.remove(tx, owner(tx, environment), key))
     click.echo(f"'{key}' is declared no more.")

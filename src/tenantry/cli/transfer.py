@@ -14,10 +14,9 @@ import click
 import msgspec
 
 from tenantry.app import domain_rules
-from tenantry.cli.common import migrated, settings_options, told_plainly, without_password
+from tenantry.cli.common import migrated, owner, settings_options, told_plainly, without_password
 from tenantry.core.caller import Caller
-from tenantry.core.db import Database, Transaction
-from tenantry.environments import service as environments
+from tenantry.core.db import Database
 from tenantry.settings import Settings, load
 from tenantry.transfer import progress, service
 from tenantry.transfer.difference import Difference, differences, sorted_by_id
@@ -317,11 +316,7 @@ def _mapped(columns: tuple[str, ...]) -> dict[str, str]:
 
 
 def _caller(database: Database, environment: str) -> Caller:
-    def find(tx: Transaction) -> Caller:
-        row = environments.get_environment(tx, environment)
-        return Caller(row.id, row.slug, row.domain_policy, "command_line", "command line", read_only=False)
-
-    return database.read(find)
+    return database.read(lambda tx: owner(tx, environment))
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from typing import TypeVar
 import click
 import msgspec
 
-from tenantry.cli.common import migrated, settings_options, table, told_plainly
+from tenantry.cli.common import migrated, owner, settings_options, table, told_plainly
 from tenantry.cli.listening import listen
 from tenantry.cli.probing import probe
 from tenantry.core import validation
@@ -14,7 +14,6 @@ from tenantry.core.caller import Caller
 from tenantry.core.db import Transaction
 from tenantry.core.errors import ValidationFailed
 from tenantry.core.page import Order
-from tenantry.environments import service as environments
 from tenantry.settings import load
 from tenantry.webhooks import history, service
 from tenantry.webhooks.wire import (
@@ -51,9 +50,7 @@ def _work(
     """Return what `work` returns, as if the environment's owner had called."""
 
     def run(tx: Transaction) -> T:
-        row = environments.get_environment(tx, environment)
-        caller = Caller(row.id, row.slug, row.domain_policy, "command_line", "command line", read_only=False)
-        return work(tx, caller)
+        return work(tx, owner(tx, environment))
 
     with told_plainly(), migrated(load(options)) as database:
         return database.write(run) if changes else database.read(run)
