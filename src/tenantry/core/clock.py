@@ -30,6 +30,7 @@ def _second(seconds: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
+@lru_cache(maxsize=4)
 def timestamp(milliseconds: int) -> str:
     """Return `milliseconds` since the epoch as the wire writes it: `2025-07-22T18:55:20.355Z`.
 

@@ -185,5 +185,5 @@ def _line(
 def _request_id() -> str:
     """Return a lower-case UUID, version 4 (wire.md section 1.9)."""
     bits = random.getrandbits(128) & _UUID_MASK | _UUID_VERSION_4
-    text = f"{bits:032x}"
+    text = bits.to_bytes(16).hex()
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

@@ -52,6 +52,33 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
 
 ALL = Filter()
 
+
+class _Shape(msgspec.Struct, frozen=True):
+    """What of a filter its statements are made from: which conditions there are, without their values."""
+
+    domains: int
+    domain_state: bool
+    text: bool
+    metadata: tuple[int, ...]
+    created_after: bool
+    created_before: bool
+    has_external_id: bool | None
+    stripe_customer_id: bool
+
+
+def _shape(chosen: Filter) -> _Shape:
+    return _Shape(
+        len(chosen.domains),
+        chosen.domain_state is not None,
+        bool(chosen.text),
+        tuple([len(values) for values in chosen.metadata.values()]),
+        chosen.created_after is not None,
+        chosen.created_before is not None,
+        chosen.has_external_id,
+        chosen.stripe_customer_id is not None,
+    )
+
+
 Match = tuple[str, msgspec.Raw]
 
 
@@ -83,15 +110,9 @@ class Span(msgspec.Struct, frozen=True):
             return Span(self.above, cursor if self.below is None else min(cursor, self.below))
         return Span(cursor if self.above is None else max(cursor, self.above), self.below)
 
-    def sql(self, column: str) -> str:
-        """Return the condition that `column` is in the range, to stand after others."""
-        above = "" if self.above is None else f" AND {column} > :above"
-        return above + ("" if self.below is None else f" AND {column} < :below")
-
-    def parameters(self) -> dict[str, str]:
-        """Return what the condition's parameters stand for."""
-        ends = {"above": self.above, "below": self.below}
-        return {name: end for name, end in ends.items() if end is not None}
+    def parameters(self) -> dict[str, str | None]:
+        """Return what the parameters of a condition by its ends stand for."""
+        return {"above": self.above, "below": self.below}
 
 
 class _Lead(msgspec.Struct, frozen=True):
@@ -103,15 +124,23 @@ class _Lead(msgspec.Struct, frozen=True):
     repeats: bool = False
     """Whether a range may have an id more than once."""
 
-    def sql(self, span: Span, *, descending: bool) -> str:
-        """Return the query of the first `:looked` ids of the span."""
-        end = f" ORDER BY looked_id{' DESC' if descending else ''} LIMIT :looked"
-        select = f"SELECT {'DISTINCT ' if self.repeats else ''}{self.column} AS looked_id FROM "
-        parts = [f"{select}{each}{span.sql(self.column)}{end}" for each in self.ranges]
-        if len(parts) == 1:
-            return parts[0]
-        merged = (f"SELECT looked_id FROM ({part}) AS range_{number}" for number, part in enumerate(parts))
-        return " UNION ".join(merged) + end
+
+def _ids_sql(lead: _Lead, span: Span, *, descending: bool) -> str:
+    """Return the query of the first `:looked` ids of a way within the span."""
+    return _ids_within(lead, span.above is not None, span.below is not None, descending)
+
+
+@lru_cache(maxsize=512)
+def _ids_within(lead: _Lead, is_above: bool, is_below: bool, descending: bool) -> str:  # noqa: FBT001 (a key of the cache)
+    within = f" AND {lead.column} > :above" if is_above else ""
+    within += f" AND {lead.column} < :below" if is_below else ""
+    end = f" ORDER BY looked_id{' DESC' if descending else ''} LIMIT :looked"
+    select = f"SELECT {'DISTINCT ' if lead.repeats else ''}{lead.column} AS looked_id FROM "
+    parts = [f"{select}{each}{within}{end}" for each in lead.ranges]
+    if len(parts) == 1:
+        return parts[0]
+    merged = (f"SELECT looked_id FROM ({part}) AS range_{number}" for number, part in enumerate(parts))
+    return " UNION ".join(merged) + end
 
 
 _ORGANIZATIONS = "organizations WHERE environment_id = :environment_id"
@@ -128,6 +157,7 @@ class _Query:
         self._tx = tx
         self._environment_id = environment_id
         self._chosen = chosen
+        self._shape = _shape(chosen)
         self._effort = effort
         self._created = _created(chosen)
         self._parameters = {"environment_id": environment_id} | _parameters(chosen)
@@ -186,7 +216,7 @@ class _Query:
 
     def _lead(self, span: Span, *, descending: bool) -> _Lead:
         """Return the way with the fewest rows, as far as a short look at each can tell."""
-        leads = _leads(self._chosen, self._indexed())
+        leads = _leads(self._shape, self._indexed())
         by_name = bool(self._chosen.text)
         if not leads:
             return _BY_NAME if by_name else _WHOLE
@@ -196,20 +226,22 @@ class _Query:
         least = min(sizes)
         return _BY_NAME if by_name and least == _NARROW else leads[sizes.index(least)]
 
-    def _indexed(self) -> set[str]:
-        """Return the keys asked for that are declared, and have all their values in the index."""
+    def _indexed(self) -> frozenset[int]:
+        """Return which of the keys asked for are declared, and have all their values in the index."""
         keys = list(self._chosen.metadata)
-        return metadata_index.select_indexed(self._tx, self._environment_id, keys) if keys else set()
+        if not keys:
+            return frozenset()
+        indexed = metadata_index.select_indexed(self._tx, self._environment_id, keys)
+        return frozenset(number for number, key in enumerate(keys) if key in indexed)
 
     def _rest(self, lead: _Lead) -> str:
         """Return the conditions that `lead` does not cover, to stand after others."""
-        conditions = _conditions(self._tx, self._chosen)
-        return "".join(f" AND {sql}" for name, sql in conditions.items() if name != lead.covers)
+        return _conditions_but(self._tx.engine, self._shape, lead.covers)
 
     def _ids(self, lead: _Lead, span: Span, looked: int, *, descending: bool) -> list[str]:
         """Return the first `looked` ids of the way within the span."""
         if lead is not _BY_NAME:
-            sql = lead.sql(span, descending=descending)
+            sql = _ids_sql(lead, span, descending=descending)
             return [row[0] for row in self._all(sql, looked=looked, **span.parameters())]
         cursor, far = (span.below, span.above) if descending else (span.above, span.below)
         limits = Bounds(cursor, descending=descending, reverse=False, limit=looked - 1)
@@ -218,15 +250,16 @@ class _Query:
 
     def _size(self, lead: _Lead, span: Span, most: int, *, descending: bool = True) -> int:
         """Return how many ids the way has within the span, counted up to `most`."""
-        sql = f"SELECT count(*) FROM ({lead.sql(span, descending=descending)}) AS looked"
+        sql = f"SELECT count(*) FROM ({_ids_sql(lead, span, descending=descending)}) AS looked"
         count: int = self._all(sql, looked=most, **span.parameters())[0][0]
         return count
 
     def _all_of(self, lead: _Lead, span: Span, *, descending: bool, most: int) -> list[Match]:
         """Return the first `most` of the way, which says all that is asked."""
+        ids = _ids_sql(lead, span, descending=descending)
         rows = self._all(
             "SELECT id, wire FROM organizations WHERE environment_id = :environment_id"
-            f" AND id IN ({lead.sql(span, descending=descending)}) ORDER BY id{' DESC' if descending else ''}",
+            f" AND id IN ({ids}) ORDER BY id{' DESC' if descending else ''}",
             looked=most,
             **span.parameters(),
         )
@@ -288,34 +321,31 @@ def _id_at(milliseconds: int) -> str:
     return f"{PREFIX}_{ulid(max(0, milliseconds), 0)}"
 
 
-def _leads(chosen: Filter, indexed: set[str]) -> list[_Lead]:
-    """Return the indexes that cover a condition of the filter; `indexed` are the keys that have one."""
+@lru_cache(maxsize=512)
+def _leads(shape: _Shape, indexed: frozenset[int]) -> tuple[_Lead, ...]:
+    """Return the indexes that cover a condition of a filter; `indexed` are the keys that have one."""
     leads = []
-    if chosen.stripe_customer_id is not None:
+    if shape.stripe_customer_id:
         leads.append(_Lead((f"{_ORGANIZATIONS} AND stripe_customer_id = :customer",), "stripe_customer_id", "id"))
-    if chosen.domains:
-        ranges = tuple(f"{_DOMAINS} AND domain = :domain_{place}" for place in range(len(chosen.domains)))
-        leads.append(_Lead(ranges, "" if chosen.domain_state else "domains"))
-    leads += [
-        _lead_by_key(number, key, len(values))
-        for number, (key, values) in enumerate(chosen.metadata.items())
-        if key in indexed
-    ]
-    if chosen.domain_state is not None:
+    if shape.domains:
+        ranges = tuple(f"{_DOMAINS} AND domain = :domain_{place}" for place in range(shape.domains))
+        leads.append(_Lead(ranges, "" if shape.domain_state else "domains"))
+    leads += [_lead_by_key(number, values) for number, values in enumerate(shape.metadata) if number in indexed]
+    if shape.domain_state:
         in_state = f"{_DOMAINS} AND state = :domain_state"
-        leads.append(_Lead((in_state,), "" if chosen.domains else "domains", repeats=True))
-    if chosen.has_external_id is not None:
-        having = f"{_ORGANIZATIONS} AND {_HAS_EXTERNAL_ID[chosen.has_external_id]}"
+        leads.append(_Lead((in_state,), "" if shape.domains else "domains", repeats=True))
+    if shape.has_external_id is not None:
+        having = f"{_ORGANIZATIONS} AND {_HAS_EXTERNAL_ID[shape.has_external_id]}"
         leads.append(_Lead((having,), "has_external_id", "id"))
-    return leads
+    return tuple(leads)
 
 
-def _lead_by_key(number: int, key: str, values: int) -> _Lead:
+def _lead_by_key(number: int, values: int) -> _Lead:
     of_key = f"organization_metadata WHERE environment_id = :environment_id AND key = :key_{number}"
     if not values:
-        return _Lead((f"{of_key} AND value IS NOT NULL",), f"metadata.{key}")
+        return _Lead((f"{of_key} AND value IS NOT NULL",), f"metadata_{number}")
     ranges = tuple(f"{of_key} AND value = :value_{number}_{place}" for place in range(values))
-    return _Lead(ranges, f"metadata.{key}")
+    return _Lead(ranges, f"metadata_{number}")
 
 
 _HAS_KEY: dict[str, str] = {
@@ -332,24 +362,30 @@ _HAS_DOMAIN = (
 )
 
 
-def _conditions(tx: Transaction, chosen: Filter) -> dict[str, str]:
-    """Return each condition of the filter by its name, those that cost least first."""
+@lru_cache(maxsize=512)
+def _conditions_but(engine: str, shape: _Shape, covered: str) -> str:
+    """Return the conditions of a filter but the one of that name, to stand after others."""
+    return "".join(f" AND {sql}" for name, sql in _conditions(engine, shape).items() if name != covered)
+
+
+def _conditions(engine: str, shape: _Shape) -> dict[str, str]:
+    """Return each condition of a filter by its name, those that cost least first."""
     found: dict[str, str] = {}
-    if chosen.created_after is not None:
+    if shape.created_after:
         found["created_after"] = "created_at >= :created_after"
-    if chosen.created_before is not None:
+    if shape.created_before:
         found["created_before"] = "created_at < :created_before"
-    if chosen.has_external_id is not None:
-        found["has_external_id"] = _HAS_EXTERNAL_ID[chosen.has_external_id]
-    if chosen.stripe_customer_id is not None:
+    if shape.has_external_id is not None:
+        found["has_external_id"] = _HAS_EXTERNAL_ID[shape.has_external_id]
+    if shape.stripe_customer_id:
         found["stripe_customer_id"] = "stripe_customer_id = :customer"
-    if chosen.text:
-        found["text"] = index.contains(tx)
-    for number, (key, values) in enumerate(chosen.metadata.items()):
-        found[f"metadata.{key}"] = (_HAS_VALUE if values else _HAS_KEY)[tx.engine].format(number)
-    if chosen.domains or chosen.domain_state:
-        in_state = " AND named.state = :domain_state" if chosen.domain_state else ""
-        named = " AND named.domain IN :domains" if chosen.domains else ""
+    if shape.text:
+        found["text"] = index.contains(engine)
+    for number, values in enumerate(shape.metadata):
+        found[f"metadata_{number}"] = (_HAS_VALUE if values else _HAS_KEY)[engine].format(number)
+    if shape.domains or shape.domain_state:
+        in_state = " AND named.state = :domain_state" if shape.domain_state else ""
+        named = " AND named.domain IN :domains" if shape.domains else ""
         found["domains"] = _HAS_DOMAIN + named + in_state + ")"
     return found
 

@@ -36,9 +36,9 @@ _CONCATENATED: dict[str, LiteralString] = {
 Match = tuple[str, msgspec.Raw]
 
 
-def contains(tx: Transaction) -> LiteralString:
+def contains(engine: str) -> LiteralString:
     """Return the condition that `folded_name` contains `:text`."""
-    return _CONTAINS[tx.engine]
+    return _CONTAINS[engine]
 
 
 def select_page(tx: Transaction, environment_id: str, text: str, limits: Bounds) -> list[Match]:
@@ -144,7 +144,7 @@ def _walk(tx: Transaction, environment_id: str, text: str, limits: Bounds, edge:
         sql += " AND id > :edge" if limits.descending else " AND id < :edge"
         parameters["edge"] = edge
     found = tx.all(
-        sql + _range(limits) + " AND " + contains(tx) + _order(limits) + " LIMIT :most",
+        sql + _range(limits) + " AND " + contains(tx.engine) + _order(limits) + " LIMIT :most",
         environment_id=environment_id,
         text=text,
         most=limits.limit + 1,
@@ -178,7 +178,7 @@ def _look_up(tx: Transaction, environment_id: str, text: str, limits: Bounds, sa
         " page AS MATERIALIZED (SELECT id FROM found WHERE environment_id = :environment_id"
         + _range(limits)
         + " AND "
-        + contains(tx)
+        + contains(tx.engine)
         + _order(limits)
         + " LIMIT :most)"
         " SELECT id, wire FROM organizations WHERE environment_id = :environment_id"
@@ -247,7 +247,7 @@ def _matches(
         " AND environment_id = :environment_id"
         + _range(limits)
         + " AND "
-        + contains(tx)
+        + contains(tx.engine)
         + (
             " ORDER BY organization_index.rowid DESC"
             if limits.descending
@@ -271,7 +271,7 @@ def _waiting_matches(
     """Return place, id and JSON of the matches that the index has not got yet."""
     rows = tx.all(
         "SELECT place, id, wire FROM organizations_to_index CROSS JOIN organizations USING (place)"
-        " WHERE environment_id = :environment_id" + _range(limits) + " AND " + contains(tx),
+        " WHERE environment_id = :environment_id" + _range(limits) + " AND " + contains(tx.engine),
         environment_id=environment_id,
         text=text,
         **_cursor(limits),
