@@ -1,6 +1,7 @@
 """One organization's audit log of many events, sealed, written as fast as the engine takes rows."""
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from random import Random
@@ -24,6 +25,7 @@ from tenantry.organizations.wire import CreateOrganization, Organization
 DAYS = 300
 DAY = 24 * 60 * 60 * 1000
 _AT_ONCE = 10_000
+_WAIT_SECONDS = 0.05
 
 _TABLES: dict[str, tuple[LiteralString, ...]] = {
     "audit_log_events": (
@@ -93,7 +95,9 @@ def fill(opened: Database, database: str, caller: Caller, name: str, count: int)
     if opened.engine == "postgres":
         _make_months(opened, start, now)
     opened.write(partial(_begin, caller=caller, whose=whose, start=start))
-    opened.write(sealing.seal)
+    # Not before every transaction on the server has ended that began before the event's.
+    while not opened.write(sealing.seal):
+        time.sleep(_WAIT_SECONDS)
     chain = opened.read(partial(_chain, whose=whose))
     with _writer(opened, database) as write:
         for first in range(1, count, _AT_ONCE):

@@ -1,9 +1,5 @@
 """The routes of audit logs."""
 
-from collections.abc import Awaitable, Callable
-
-import msgspec
-
 from tenantry.audit_logs import exports, keys, links, reading, service
 from tenantry.audit_logs.exports import (
     AuditLogExportNotFound,
@@ -12,7 +8,6 @@ from tenantry.audit_logs.exports import (
     InvalidLink,
 )
 from tenantry.audit_logs.links import Link
-from tenantry.audit_logs.search import SHORT
 from tenantry.audit_logs.service import AuditLogActionNotFound, InvalidAuditLogEvent
 from tenantry.audit_logs.wire import (
     AuditLogActionList,
@@ -33,28 +28,11 @@ from tenantry.audit_logs.wire import (
     ListAuditLogSchemas,
     SetAuditLogsRetention,
 )
-from tenantry.core.effort import TakesLong
-from tenantry.core.endpoints import Call, Endpoint, Later, Outside, Resource, always
-from tenantry.core.page import Page
+from tenantry.core.endpoints import Call, Endpoint, Resource, always
 from tenantry.organizations.service import OrganizationNotFound
 
 _SCHEMAS = "/audit_logs/actions/{action}/schemas"
 _RETENTION = "/organizations/{id}/audit_logs_retention"
-
-
-def _list_events(call: Call) -> Page[msgspec.Raw] | Later:
-    try:
-        return reading.list_events(call.tx, call.caller, call.query, SHORT)
-    except TakesLong:
-        return Later(_list_thoroughly(call.query))
-
-
-def _list_thoroughly(query: ListAuditLogEvents) -> Callable[[Outside], Awaitable[Page[msgspec.Raw]]]:
-    async def rest(outside: Outside) -> Page[msgspec.Raw]:
-        page: Page[msgspec.Raw] = await outside.scan(lambda tx, caller: reading.list_events(tx, caller, query))
-        return page
-
-    return rest
 
 
 _READING = (
@@ -66,7 +44,7 @@ _READING = (
         query=ListAuditLogEvents,
         answer=AuditLogEventList,
         errors=(OrganizationNotFound,),
-        handler=_list_events,
+        handler=lambda call: reading.list_events(call.tx, call.caller, call.query),
     ),
     Endpoint(
         method="GET",

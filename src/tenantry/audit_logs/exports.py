@@ -17,12 +17,11 @@ from tenantry.audit_logs.filters import ALL, Filter, Place, fold, place_of, text
 from tenantry.audit_logs.links import Link
 from tenantry.audit_logs.policy import DAY
 from tenantry.audit_logs.reading import trail_of
-from tenantry.audit_logs.search import Trail
+from tenantry.audit_logs.search import ROUNDS, Trail
 from tenantry.audit_logs.wire import EXPORT_PREFIX, AuditLogExport, CreateAuditLogExport
 from tenantry.core.caller import Caller
 from tenantry.core.clock import milliseconds_of
 from tenantry.core.db import Transaction
-from tenantry.core.effort import QUICK
 from tenantry.core.endpoints import Download
 from tenantry.core.errors import ApiError, EntityNotFound, ValidationFailed
 
@@ -113,7 +112,7 @@ def _is_all(tx: Transaction, trail: int | None, chosen: Filter) -> bool:
     start, end = chosen.range_start, chosen.range_end
     if trail is None or chosen != Filter(range_start=start, range_end=end):
         return False
-    ends = [Trail(tx, trail, ALL).walk(None, QUICK, descending=each, most=1).rows for each in (False, True)]
+    ends = [Trail(tx, trail, ALL).walk(None, ROUNDS, descending=each, most=1).rows for each in (False, True)]
     places = [rows[0].place.occurred_at for rows in ends if rows]
     return all(start is not None and end is not None and start <= place <= end for place in places)
 

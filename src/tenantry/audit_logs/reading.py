@@ -7,25 +7,23 @@ import msgspec
 
 from tenantry.audit_logs import seals, store
 from tenantry.audit_logs.filters import Filter, fold, place_of, text_of
-from tenantry.audit_logs.search import THOROUGH, Found, Trail
+from tenantry.audit_logs.search import ROUNDS, Found, Trail
 from tenantry.audit_logs.wire import ListAuditLogEvents
 from tenantry.core.caller import Caller
 from tenantry.core.db import Transaction
-from tenantry.core.effort import Effort
 from tenantry.core.errors import FieldError, ValidationFailed
 from tenantry.core.page import ListMetadata, Page, bounds, envelope, window
 from tenantry.organizations import service as organizations
 
 
 def list_events(
-    tx: Transaction, caller: Caller, query: ListAuditLogEvents, effort: Effort = THOROUGH
+    tx: Transaction, caller: Caller, query: ListAuditLogEvents, rounds: tuple[int, ...] = ROUNDS
 ) -> Page[msgspec.Raw]:
     """Return one page of an organization's events that match all of `query`, by the time at which they occurred.
 
-    Where the rest of the matches are too far apart for `effort` the page is short, even empty, and
+    Where the rest of the matches are too far apart for `rounds` the page is short, even empty, and
     its cursor leads on from where it stopped. The events of a deleted organization can be read as
-    long as they are kept. Raises OrganizationNotFound, ValidationFailed, and TakesLong if the
-    effort is one that gives up.
+    long as they are kept. Raises OrganizationNotFound, ValidationFailed.
     """
     chosen = _chosen(query)
     number = trail_of(tx, caller, query.organization_id)
@@ -34,10 +32,10 @@ def list_events(
     limits = bounds(query)
     trail = Trail(tx, number, chosen)
     cursor = None if limits.cursor is None else place_of(limits.cursor)
-    walked = trail.walk(cursor, effort, descending=limits.descending, most=limits.limit + 1)
+    walked = trail.walk(cursor, rounds, descending=limits.descending, most=limits.limit + 1)
     rows = [(text_of(row.place), msgspec.Raw(wire)) for row, wire in _with_seals(tx, walked.rows)]
     stopped = None if walked.stopped is None else text_of(walked.stopped)
-    has_behind = partial(_has_behind, trail, effort, descending=not limits.descending)
+    has_behind = partial(_has_behind, trail, rounds, descending=not limits.descending)
     return envelope(query, window(limits, rows, has_behind, stopped))
 
 
@@ -50,8 +48,8 @@ def _with_seals(tx: Transaction, rows: list[Found]) -> Iterator[tuple[Found, byt
         yield row, b'%b,"seal":%b}' % (row.wire[:-1], seal)
 
 
-def _has_behind(trail: Trail, effort: Effort, first: str, *, descending: bool) -> bool:
-    return trail.has_any(place_of(first), effort, descending=descending)
+def _has_behind(trail: Trail, rounds: tuple[int, ...], first: str, *, descending: bool) -> bool:
+    return trail.has_any(place_of(first), rounds, descending=descending)
 
 
 def trail_of(tx: Transaction, caller: Caller, organization_id: str) -> int | None:

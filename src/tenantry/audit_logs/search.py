@@ -12,13 +12,9 @@ import msgspec
 from tenantry.audit_logs.filters import ALL, Filter, Kept, Place, matches
 from tenantry.audit_logs.narrowing import Narrowing, narrowing
 from tenantry.core.db import Row, Transaction
-from tenantry.core.effort import Effort, TakesLong
 
-SHORT = Effort((100, 200), gives_up=True)
-"""What takes about a millisecond at most."""
-
-THOROUGH = Effort((100, 200, 200))
-"""What takes some milliseconds at most, so that many who look for what is rare hold up nobody."""
+ROUNDS = (100, 150)
+"""How many rows a request looks at, round after round: a millisecond or two, on the event loop."""
 
 _NARROW = 200
 """An index with fewer rows in the range is taken, whatever the others have."""
@@ -85,26 +81,24 @@ class Trail:
         self._number = number
         self._chosen = chosen
 
-    def walk(self, cursor: Place | None, effort: Effort, *, descending: bool, most: int) -> Walked:
-        """Return the first `most` matches past `cursor`, as far as the effort goes. Raises TakesLong."""
+    def walk(self, cursor: Place | None, rounds: tuple[int, ...], *, descending: bool, most: int) -> Walked:
+        """Return the first `most` matches past `cursor`, as far as the rounds go."""
         lead = self._lead(cursor, descending=descending)
         rest = _without(self._chosen, lead)
         if rest == ALL:
             return Walked(self._rows(lead, cursor, most, descending=descending))
         found: list[Found] = []
-        for looked in effort.rounds:
+        for looked in rounds:
             look = self._look(lead, rest, cursor, looked, descending=descending)
             found += look.matches
             if len(found) >= most or look.end is None:
                 return Walked(found[:most])
             cursor = look.end
-        if effort.gives_up:
-            raise TakesLong
         return Walked(found, cursor)
 
-    def has_any(self, cursor: Place, effort: Effort, *, descending: bool) -> bool:
-        """Return whether there may be a match past `cursor`. Raises TakesLong."""
-        walked = self.walk(cursor, effort, descending=descending, most=1)
+    def has_any(self, cursor: Place, rounds: tuple[int, ...], *, descending: bool) -> bool:
+        """Return whether there may be a match past `cursor`."""
+        walked = self.walk(cursor, rounds, descending=descending, most=1)
         return bool(walked.rows) or walked.stopped is not None
 
     def look(self, cursor: Place | None, most: int) -> Looked:
