@@ -81,6 +81,12 @@ def insert(tx: Transaction) -> None:
         _index_waiting(tx)
 
 
+def expect(tx: Transaction, count: int) -> None:
+    """Have `count` organizations that are about to be inserted wait for the index together. SQLite's always do."""
+    if tx.engine == "postgres" and count >= _WAITING:
+        tx.run("SET LOCAL gin_pending_list_limit = 4096")
+
+
 def insert_all(tx: Transaction, environment_id: str, organization_ids: list[str]) -> None:
     """Have the organizations that were just inserted found. PostgreSQL keeps its index by itself."""
     if tx.engine == "sqlite":

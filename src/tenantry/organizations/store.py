@@ -46,6 +46,7 @@ def insert(tx: Transaction, environment_id: str, row: OrganizationRow) -> None:
 
 def insert_all(tx: Transaction, environment_id: str, rows: list[OrganizationRow]) -> None:
     """Add organizations (at least one)."""
+    index.expect(tx, len(rows))
     tx.insert_all(_INSERTION[tx.engine], [_new_row(environment_id, row) for row in rows])
     index.insert_all(tx, environment_id, [row.id for row in rows])
 

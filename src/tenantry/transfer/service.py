@@ -18,8 +18,9 @@ from tenantry.transfer.files import CsvWriter, columns_of
 from tenantry.transfer.sources import Item, Source, SourceFailed, every
 
 _AT_ONCE = 2000
-# While one waits for PostgreSQL another works. SQLite has one writer, and threads beside it hold it up.
-_WAITING = {"sqlite": 0, "postgres": 3}
+# While one waits for PostgreSQL another works, on the two connections that threads always have. SQLite has one
+# writer, and threads beside it hold it up.
+_WAITING = {"sqlite": 0, "postgres": 2}
 _TOLD_EVERY = 500
 
 Format = Literal["ndjson", "csv"]

@@ -1,0 +1,1 @@
+-- SQLite's index has let new names wait from the start: organizations_to_index.
