@@ -125,8 +125,10 @@ def _look_up(loaded: Loaded, random: Random) -> Request:
 DECLARED = ("tier", "account")
 """The metadata keys that the filters are by."""
 
+CONSTANT = Operation("constant answer (`/health`)", _health)
+
 OPERATIONS = (
-    Operation("constant answer (`/health`)", _health),
+    CONSTANT,
     Operation("get", _get),
     Operation("get by external id", _get_by_external_id),
     Operation("list of ten, first page", _first_page, fewest=10),

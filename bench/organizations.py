@@ -12,8 +12,8 @@ import httpx
 from bench import command, measure, server
 from bench.command import Place
 from bench.load import SEED, load
-from bench.operations import DECLARED, OPERATIONS, Loaded
-from bench.organizations_report import CLIENTS, Result, page
+from bench.operations import CONSTANT, DECLARED, OPERATIONS, Loaded
+from bench.organizations_report import BAR_CLIENTS, CLIENTS, Edge, Result, page
 from bench.report import Conditions
 
 _STARTS = 5
@@ -44,6 +44,7 @@ def _measured(place: Place, count: int, conditions: Conditions) -> Result:
         server.settle(place.database)
         target = measure.Target(running.base_url, key, Loaded(SEED, ids))
         _measure_all(target, conditions, place.folder, result)
+        result.edge = _edge(target, conditions, place.folder)
         time.sleep(_REST_SECONDS)
         result.memory_after_runs = running.memory()
     return result
@@ -81,3 +82,26 @@ def _measure_all(target: measure.Target[Loaded], conditions: Conditions, folder:
             )
             result.figures[operation.name, clients] = figures
             click.echo(f"{result.engine:8}  {operation.name:28}  clients {clients:2}  {figures.rate:9,.0f}/s")
+
+
+def _edge(target: measure.Target[Loaded], conditions: Conditions, folder: Path) -> Edge:
+    """Measure the edge alone: constant answers beside those of a server without an edge, run about with run."""
+    beside = folder / "bare"
+    beside.mkdir()
+    random = Random(SEED)
+    with server.serving_bare(beside) as running:
+        bare = measure.Target(running.base_url, target.key, target.loaded)
+
+        def rate(of: measure.Target[Loaded]) -> float:
+            return measure.once(of, CONSTANT, BAR_CLIENTS, conditions.seconds, folder, random).rate
+
+        pairs = [(rate(bare), rate(target)) for _ in range(conditions.repeats)]
+    edge = Edge(
+        statistics.median(bare_rate for bare_rate, _ in pairs),
+        statistics.median(ours for _, ours in pairs),
+        statistics.median(ours / bare_rate for bare_rate, ours in pairs),
+    )
+    click.echo(
+        f"constant answer: {edge.rate:,.0f}/s, of the bare server's {edge.bare_rate:,.0f}/s {edge.share:.0%}"
+    )
+    return edge

@@ -16,6 +16,17 @@ _NOTE = (
 )
 
 
+class Edge(msgspec.Struct, frozen=True):
+    """How many constant answers a second come from the bare server and through Tenantry, run about with run.
+
+    `share` is the median of what Tenantry's runs are of those of the bare server beside them.
+    """
+
+    bare_rate: float
+    rate: float
+    share: float
+
+
 class Result(msgspec.Struct):
     """All that was measured on one engine; `figures` by name of the operation and number of clients."""
 
@@ -27,6 +38,7 @@ class Result(msgspec.Struct):
     memory_after_load: int = 0
     memory_after_runs: int = 0
     figures: dict[tuple[str, int], Figures] = {}
+    edge: Edge | None = None
 
 
 class _Bar(msgspec.Struct, frozen=True):
@@ -37,12 +49,13 @@ class _Bar(msgspec.Struct, frozen=True):
     least: int
 
 
-_BAR_CLIENTS = 32
+BAR_CLIENTS = 32
 _BARS = (
     _Bar("get", "get", 15_000),
     _Bar("list of ten", "list of ten, first page", 8_000),
     _Bar("durable create with its event", "create", 4_000),
 )
+_LEAST_SHARE = 0.6
 _MOST_MEMORY = 70 * _MIB
 _MOST_START_SECONDS = 0.6
 
@@ -55,6 +68,8 @@ def page(results: Sequence[Result], count: int, conditions: Conditions) -> str:
     ]
     for result in results:
         parts += [f"## {NAMES[result.engine]}", _figures(result)]
+        if result.edge is not None:
+            parts.append(_edge(result.edge))
     parts += ["## Process", _process(results)]
     bars = [_bars(result) for result in results if _has_bars(result)]
     if bars:
@@ -74,6 +89,13 @@ def _figures(result: Result) -> str:
             row += [rate_of(each.rate), f"{each.p50_ms:.2f}", f"{each.p99_ms:.2f}"]
         rows.append(row)
     return table(header, rows)
+
+
+def _edge(edge: Edge) -> str:
+    return (
+        f"A constant answer, {BAR_CLIENTS} clients, run about with run: {rate_of(edge.bare_rate)}/s from the"
+        f" smallest application on the same server, {rate_of(edge.rate)}/s through Tenantry: {edge.share:.0%}."
+    )
 
 
 def _process(results: Iterable[Result]) -> str:
@@ -100,14 +122,24 @@ def _process(results: Iterable[Result]) -> str:
 
 
 def _has_bars(result: Result) -> bool:
-    return result.engine == "sqlite" and ("get", _BAR_CLIENTS) in result.figures
+    return result.engine == "sqlite" and ("get", BAR_CLIENTS) in result.figures
 
 
 def _bars(result: Result) -> str:
     rows = []
     for bar in _BARS:
-        rate = result.figures[bar.operation, _BAR_CLIENTS].rate
+        rate = result.figures[bar.operation, BAR_CLIENTS].rate
         rows.append([bar.text, f"≥ {bar.least:,}/s", f"{rate_of(rate)}/s", verdict(met=rate >= bar.least)])
+    if result.edge is not None:
+        share = result.edge.share
+        rows.append(
+            [
+                "constant answer, of the bare server's",
+                f"≥ {_LEAST_SHARE:.0%}",
+                f"{share:.0%}",
+                verdict(met=share >= _LEAST_SHARE),
+            ]
+        )
     memory, start = result.memory_at_rest, result.start_seconds
     rows += [
         ["memory at rest", f"< {_mib(_MOST_MEMORY)}", _mib(memory), verdict(met=memory < _MOST_MEMORY)],

@@ -25,6 +25,7 @@ _NO_DNS = {"TENANTRY_DNS_SERVERS": "127.0.0.1:1"}
 """Where nobody answers: unless a benchmark says otherwise, no server asks the world about generated domains."""
 
 _PEER = "bench.peers.fastapi_sqlalchemy.app:app"
+_BARE = "bench.bare"
 _ENVIRONMENT = "bench"
 _START_SECONDS = 20.0
 _STOP_SECONDS = 20.0
@@ -166,6 +167,17 @@ def serving(database: str, folder: Path, settings: Mapping[str, str] = MappingPr
         return [_TENANTRY, "serve", "--database", database, "--port", str(port)]
 
     with _running(Server(line, folder, {**_NO_DNS, **settings})) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def serving_bare(folder: Path) -> Iterator[Server]:
+    """Yield the smallest application on the server that Tenantry runs on; stop it afterwards."""
+
+    def line(port: int) -> list[str]:
+        return [sys.executable, "-m", _BARE, "--port", str(port)]
+
+    with _running(Server(line, folder, {"PYTHONPATH": str(_ROOT)})) as server:
         yield server
 
 
