@@ -202,6 +202,8 @@ def test_a_wrong_name_is_named(api: httpx.Client, name: object, sentence: str) -
         ("*.acme.com", "must not be a wildcard"),
         ("localhost", "must have at least two labels, as in example.com"),
         ("127.0.0.1", "must be a domain name, not an IP address"),
+        ("2001:db8::1", "must be a domain name, not an IP address"),
+        ("[::1]:80", "must be a domain name, not an IP address"),
         ("a..com", "must be a valid domain name such as example.com"),
         ("co.uk", "must not be a public suffix such as co.uk, under which others register names"),
         ("Gmail.com", "must not be a consumer mail domain such as gmail.com, where anyone can have an address"),

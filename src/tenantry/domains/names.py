@@ -5,6 +5,7 @@ public suffix (wire.md section 4.6; RFC 5890 to 5892, mapped as UTS 46 has it).
 """
 
 import re
+from ipaddress import IPv6Address
 
 import idna
 
@@ -12,6 +13,7 @@ from tenantry.domains.lists import is_public_suffix
 
 _LONGEST = 253
 _PLAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}")
+_ADDRESS = "must be a domain name, not an IP address"
 _TELLTALES = (
     ("://", "must be a domain name without a scheme such as https://"),
     ("@", "must be a domain name, not an e-mail address"),
@@ -42,10 +44,21 @@ def spelling(text: str) -> str:
     name = text.strip().removesuffix(".")
     if len(name) <= _LONGEST and _PLAIN.fullmatch(name) and "--" not in name:
         return name
+    if _is_ipv6(name):
+        raise InvalidDomain(_ADDRESS)
     for telltale, sentence in _TELLTALES:
         if telltale in name:
             raise InvalidDomain(sentence)
     return _checked(_to_ascii(name))
+
+
+def _is_ipv6(name: str) -> bool:
+    """Tell whether the text is an address of version 6, by itself or as it stands in a URL, with a port or not."""
+    try:
+        IPv6Address(name.partition("]")[0].removeprefix("["))
+    except ValueError:
+        return False
+    return True
 
 
 def _to_ascii(name: str) -> str:
@@ -60,7 +73,7 @@ def _checked(name: str) -> str:
     if len(labels) < 2:
         raise InvalidDomain("must have at least two labels, as in example.com")
     if labels[-1].isdecimal():
-        raise InvalidDomain("must be a domain name, not an IP address")
+        raise InvalidDomain(_ADDRESS)
     if len(name) > _LONGEST:
         raise InvalidDomain(f"must be shorter than or equal to {_LONGEST} characters")
     return name
