@@ -19,6 +19,7 @@ from workos.common.models import OrganizationDomainDataState as State
 from workos.organizations.models import OrganizationDomainData
 
 from support import Access, Server
+from support import client as http_client
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _LOOKS = 400
@@ -579,3 +580,31 @@ async def test_the_audit_log_configuration_can_be_read(connect: Connect, access:
     organization = await client.organizations.create_organization(name="Configured")
     found = await client.organizations.get_audit_log_configuration(organization.id)
     assert (found.organization_id, found.retention_period_in_days, found.state) == (organization.id, 365, "active")
+
+
+@pytest.mark.parametrize(
+    ("type_", "destination"),
+    [
+        ("GenericHttps", {"generic_https": {"url": "https://logs.example/audit"}}),
+        ("Datadog", {"datadog": {"api_key": "key"}}),
+        ("Splunk", {"splunk": {"url": "https://splunk.example:8088", "token": "token"}}),
+        (
+            "S3",
+            {"s3": {"bucket": "audit", "region": "eu-central-1", "access_key_id": "a", "secret_access_key": "s"}},
+        ),
+    ],
+)
+async def test_the_audit_log_configuration_has_the_log_stream(
+    connect: Connect, access: Access, server: Server, type_: str, destination: dict[str, Any]
+) -> None:
+    client = connect(access)
+    organization = await client.organizations.create_organization(name="Streamed")
+    with http_client(server.base_url, access.key) as api:
+        path = f"/tenantry/organizations/{organization.id}/audit_log_streams"
+        made = api.post(path, json={"type": type_} | destination).raise_for_status().json()
+        for state in ("active", "inactive"):
+            api.patch(f"/tenantry/audit_log_streams/{made['id']}", json={"state": state}).raise_for_status()
+            found = (await client.organizations.get_audit_log_configuration(organization.id)).log_stream
+            assert found is not None
+            assert (found.id, found.type.value, found.state.value) == (made["id"], type_, state)
+            assert found.last_synced_at is None
