@@ -4,7 +4,7 @@ from typing import LiteralString
 
 import msgspec
 
-from tenantry.core.db import Row, Transaction
+from tenantry.core.db import Insertion, Row, Transaction
 from tenantry.core.page import Bounds, behind, walk, walked
 
 
@@ -206,12 +206,16 @@ class NewDelivery(msgspec.Struct, frozen=True):
     body: bytes | None = None
 
 
-_INSERT_DELIVERY: LiteralString = (
-    "INSERT INTO webhook_deliveries (id, environment_id, endpoint_id, event_id, event, status, attempts,"
-    " due_at, body, created_at, updated_at)"
-    " VALUES (:id, :environment_id, :endpoint_id, :event_id, :event, 'pending', 0, :due_at, :body, :now, :now)"
-    " ON CONFLICT (endpoint_id, event_id) DO UPDATE"
-    " SET status = 'pending', attempts = 0, due_at = excluded.due_at, updated_at = excluded.updated_at"
+_INSERT_DELIVERY = Insertion(
+    "webhook_deliveries",
+    "id text, environment_id text, endpoint_id text, event_id text, event text, status text, attempts int4,"
+    " due_at int8, body bytea, created_at text, updated_at text",
+    otherwise=" ON CONFLICT (endpoint_id, event_id) DO UPDATE"
+    " SET status = 'pending', attempts = 0, due_at = excluded.due_at, updated_at = excluded.updated_at",
+)
+_INSERT_ATTEMPT = Insertion(
+    "webhook_attempts",
+    "id text, delivery_id text, status int4, latency_ms int4, answer bytea, error text, created_at text",
 )
 
 
@@ -223,7 +227,7 @@ def insert_delivery(
     One that is owed or was made before keeps its id and is owed anew.
     """
     delivery = NewDelivery(endpoint_id, event_id, event, body)
-    row = tx.one(_INSERT_DELIVERY + " RETURNING id", **_delivery_row(tx, environment_id, delivery))
+    row = tx.one(_INSERT_DELIVERY.one + " RETURNING id", **_delivery_row(tx, environment_id, delivery))
     assert row is not None
     identity: str = row[0]
     return identity
@@ -232,7 +236,7 @@ def insert_delivery(
 def insert_deliveries(tx: Transaction, environment_id: str, deliveries: list[NewDelivery]) -> None:
     """Owe many, as `insert_delivery` does each."""
     if deliveries:
-        tx.run_all(_INSERT_DELIVERY, [_delivery_row(tx, environment_id, each) for each in deliveries])
+        tx.insert_all(_INSERT_DELIVERY, [_delivery_row(tx, environment_id, each) for each in deliveries])
 
 
 def _delivery_row(tx: Transaction, environment_id: str, delivery: NewDelivery) -> dict[str, object]:
@@ -242,9 +246,12 @@ def _delivery_row(tx: Transaction, environment_id: str, delivery: NewDelivery) -
         "endpoint_id": delivery.endpoint_id,
         "event_id": delivery.event_id,
         "event": delivery.event,
+        "status": "pending",
+        "attempts": 0,
         "due_at": tx.milliseconds,
         "body": delivery.body,
-        "now": tx.now,
+        "created_at": tx.now,
+        "updated_at": tx.now,
     }
 
 
@@ -309,20 +316,18 @@ def select_targets(tx: Transaction, endpoint_ids: list[str]) -> dict[str, tuple[
 
 
 def insert_attempts(tx: Transaction, rows: list[AttemptRow]) -> None:
-    """Keep some attempts."""
-    tx.run_all(
-        "INSERT INTO webhook_attempts (id, delivery_id, status, latency_ms, answer, error, created_at)"
-        " VALUES (:id, :delivery_id, :status, :latency_ms, :answer, :error, :created_at)",
-        [msgspec.structs.asdict(row) for row in rows],
-    )
+    """Keep some attempts, at least one."""
+    tx.insert_all(_INSERT_ATTEMPT, [msgspec.structs.asdict(row) for row in rows])
 
 
 def update_delivered(tx: Transaction, delivery_ids: list[str]) -> None:
     """Mark deliveries as made, whoever holds their leases."""
     if delivery_ids:
-        tx.run_all(
-            "UPDATE webhook_deliveries SET status = 'delivered', due_at = NULL, updated_at = :now WHERE id = :id",
-            [{"id": each, "now": tx.now} for each in delivery_ids],
+        tx.run(
+            "UPDATE webhook_deliveries SET status = 'delivered', due_at = NULL, updated_at = :now"
+            " WHERE id IN :ids",
+            ids=delivery_ids,
+            now=tx.now,
         )
 
 

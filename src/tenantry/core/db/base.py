@@ -31,7 +31,7 @@ class Insertion:
     """INSERT into `table`: the statements for `one` row and, on PostgreSQL, for `all`, each parameter an array.
 
     `columns` are names with PostgreSQL's types: "id text, wire bytea". `further` are columns of which the
-    statement for one row says what goes into them.
+    statement for one row says what goes into them. `otherwise` is what stands behind both: ON CONFLICT.
     """
 
     def __init__(
@@ -39,6 +39,7 @@ class Insertion:
         table: LiteralString,
         columns: LiteralString,
         further: tuple[LiteralString, LiteralString] | None = None,
+        otherwise: LiteralString = "",
     ) -> None:
         typed = [column.split(" ") for column in columns.split(", ")]
         self.names = [name for name, _ in typed]
@@ -46,11 +47,11 @@ class Insertion:
         column, expression = further or ("", "")
         self.one: LiteralString = (
             into + column + ", ".join(self.names) + ")"
-            " VALUES (" + expression + ", ".join([":" + name for name in self.names]) + ")"
+            " VALUES (" + expression + ", ".join([":" + name for name in self.names]) + ")" + otherwise
         )
         arrays = [":" + name + "::" + kind + "[]" for name, kind in typed]
         self.all: LiteralString = (
-            into + ", ".join(self.names) + ") SELECT * FROM unnest(" + ", ".join(arrays) + ")"
+            into + ", ".join(self.names) + ") SELECT * FROM unnest(" + ", ".join(arrays) + ")" + otherwise
         )
 
     def columns_of(self, rows: list[dict[str, object]]) -> dict[str, object]:
