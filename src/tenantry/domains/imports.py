@@ -213,6 +213,8 @@ def write(tx: Transaction, caller: Caller, every: Iterable[Merged]) -> None:
         for before, after in merged.changed:
             _update(tx, caller, before, after)
         created += [DomainRow(caller.environment_id, domain, _progress(tx, domain)) for domain in merged.created]
+    if created and caller.domain_policy == "unique":
+        store.insert_unique(tx, caller.environment_id, [row.domain.domain for row in created])
     if created:
         store.insert_all(tx, created)
 

@@ -103,7 +103,7 @@ def create(
     if store.has(tx, caller.environment_id, body.organization_id, name):
         raise DomainAlreadyExists
     check_allowed(rules, name)
-    _check_unique(tx, caller, body.organization_id, [name])
+    _take_unique(tx, caller, body.organization_id, [name])
     if store.count_of_organization(tx, caller.environment_id, body.organization_id) >= MOST_DOMAINS:
         raise TooManyDomains
     made = _new(tx, caller, body.organization_id, name, "pending")
@@ -269,7 +269,7 @@ def replace(
     """
     known = {domain.domain: domain for domain in current}
     new = {name: claim for name, claim in wanted.items() if name not in known}
-    _check_unique(tx, caller, organization_id, list(new))
+    _take_unique(tx, caller, organization_id, list(new))
     created = [_new(tx, caller, organization_id, name, claim) for name, claim in new.items()]
     verified = [
         verified_manually(tx, domain)
@@ -288,11 +288,13 @@ def replace(
     return DomainChanges([now[domain_id] for domain_id in sorted(now)], created, verified, deleted)
 
 
-def _check_unique(tx: Transaction, caller: Caller, organization_id: str, names: list[str]) -> None:
+def _take_unique(tx: Transaction, caller: Caller, organization_id: str, names: list[str]) -> None:
+    """Take names for an organization where no two may have one. Raises DomainTaken."""
     if caller.domain_policy == "unique" and names:
         taken = store.select_taken(tx, caller.environment_id, organization_id, names)
         if taken is not None:
             raise DomainTaken(taken)
+        store.insert_unique(tx, caller.environment_id, names)
 
 
 def _new(tx: Transaction, caller: Caller, organization_id: str, name: str, claim: Claim) -> OrganizationDomain:

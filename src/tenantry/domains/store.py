@@ -121,7 +121,13 @@ def update(tx: Transaction, row: DomainRow) -> None:
 
 
 def delete(tx: Transaction, environment_id: str, domain_id: str) -> None:
-    """Remove one domain."""
+    """Remove one domain, and let go of its name."""
+    tx.run(
+        "DELETE FROM unique_domains WHERE environment_id = :environment_id AND domain ="
+        " (SELECT domain FROM organization_domains WHERE environment_id = :environment_id AND id = :id)",
+        environment_id=environment_id,
+        id=domain_id,
+    )
     tx.run(
         "DELETE FROM organization_domains WHERE environment_id = :environment_id AND id = :id",
         environment_id=environment_id,
@@ -183,6 +189,14 @@ def select_taken(tx: Transaction, environment_id: str, organization_id: str, dom
         domains=domains,
     )
     return row[0] if row else None
+
+
+def insert_unique(tx: Transaction, environment_id: str, domains: list[str]) -> None:
+    """Take names that no organization has: of two transactions that take one the later collides."""
+    tx.run_all(
+        "INSERT INTO unique_domains (environment_id, domain) VALUES (:environment_id, :domain)",
+        [{"environment_id": environment_id, "domain": domain} for domain in domains],
+    )
 
 
 def select_holders_by_id(tx: Transaction, environment_id: str, domain_ids: list[str]) -> dict[str, str]:
