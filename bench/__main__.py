@@ -7,6 +7,7 @@ from bench.compare import compare
 from bench.deliveries import deliveries
 from bench.domains import domains
 from bench.events import events
+from bench.imports import imports
 from bench.lab import lab
 from bench.organizations import organizations
 
@@ -16,7 +17,7 @@ def main() -> None:
     """Measure a server of its own on both engines; write tables to bench/results/."""
 
 
-for command in (organizations, compare, events, deliveries, domains, audit, lab):
+for command in (organizations, compare, events, deliveries, domains, audit, lab, imports):
     main.add_command(command)
 
 if __name__ == "__main__":

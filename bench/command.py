@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,13 +32,15 @@ class Place(msgspec.Struct, frozen=True):
     folder: Path
 
 
-_OPTIONS = (
+_RUNS = (
     click.option(
         "--seconds", default=3, show_default=True, type=click.IntRange(1, 60), help="Length of each run."
     ),
     click.option(
         "--repeats", default=3, show_default=True, type=click.IntRange(1, 9), help="Runs of each, for a median."
     ),
+)
+_PLACES = (
     click.option(
         "--engine",
         "engines",
@@ -60,7 +62,16 @@ _OPTIONS = (
 
 def options(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options that all have: `seconds`, `repeats`, `engines`, `folder`."""
-    for option in reversed(_OPTIONS):
+    return _given(command, (*_RUNS, *_PLACES))
+
+
+def places(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that say where to measure: `engines`, `folder`."""
+    return _given(command, _PLACES)
+
+
+def _given(command: Callable[..., None], options: Sequence[Callable[..., Any]]) -> Callable[..., None]:
+    for option in reversed(options):
         command = option(command)
     return command
 
@@ -71,11 +82,12 @@ def conditions(name: str, counts: dict[str, int], given: dict[str, Any]) -> Cond
     Ends the command when the folder is in memory.
     """
     line = f"python -m bench {name}"
-    for option in (counts, {"seconds": given["seconds"], "repeats": given["repeats"]}):
+    runs = {key: given.get(key, 1) for key in ("seconds", "repeats")}
+    for option in (counts, {key: value for key, value in runs.items() if key in given}):
         line += "".join(f" --{key} {value}" for key, value in option.items())
     line += "".join(f" --engine {engine}" for engine in given["engines"])
     file_system = _disk(given["folder"])
-    return Conditions(given["seconds"], given["repeats"], file_system, os.getloadavg()[0], line)
+    return Conditions(runs["seconds"], runs["repeats"], file_system, os.getloadavg()[0], line)
 
 
 def _disk(folder: Path) -> str:

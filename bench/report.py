@@ -26,15 +26,22 @@ class Conditions(msgspec.Struct, frozen=True):
 
 def circumstances(engines: Iterable[str], conditions: Conditions, note: str) -> str:
     """Return on what machine it was measured and how, what is to be known besides, and the command again."""
-    tools = f"Python {platform.python_version()}, granian {version('granian')}, {_wrk_version()}"
     return (
-        f"Tenantry {version('tenantry')} at {_commit()}, one worker. {os.cpu_count()} cores ({_processor()}),"
-        f" Linux {platform.release()}; {tools}, {', '.join(engines)}; data on {conditions.file_system}.\n\n"
+        f"{machine(engines, conditions)}\n\n"
         "Server, load client and database share the machine, whose load average was"
         f" {conditions.load_average:.1f} before. Each figure is the median of {conditions.repeats} runs of"
         f" {conditions.seconds} s. Latency is wrk's, in milliseconds. Every answer was a 2xx. The server writes"
         f" one JSON log line a request to a file, as in production. {note}\n\n"
         f"Make it again: `{conditions.command}`"
+    )
+
+
+def machine(engines: Iterable[str], conditions: Conditions) -> str:
+    """Return what was measured, and on what machine."""
+    tools = f"Python {platform.python_version()}, granian {version('granian')}, {_wrk_version()}"
+    return (
+        f"Tenantry {version('tenantry')} at {_commit()}, one worker. {os.cpu_count()} cores ({_processor()}),"
+        f" Linux {platform.release()}; {tools}, {', '.join(engines)}; data on {conditions.file_system}."
     )
 
 

@@ -19,14 +19,14 @@ import click
 import psycopg
 
 POSTGRES = os.environ.get("TENANTRY_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/postgres")
-_TENANTRY = str(Path(sys.executable).with_name("tenantry"))
+TENANTRY = str(Path(sys.executable).with_name("tenantry"))
 _ROOT = Path(__file__).parents[1]
 _NO_DNS = {"TENANTRY_DNS_SERVERS": "127.0.0.1:1"}
 """Where nobody answers: unless a benchmark says otherwise, no server asks the world about generated domains."""
 
 _PEER = "bench.peers.fastapi_sqlalchemy.app:app"
 _BARE = "bench.bare"
-_ENVIRONMENT = "bench"
+ENVIRONMENT = "bench"
 _START_SECONDS = 20.0
 _STOP_SECONDS = 20.0
 _POLL_SECONDS = 0.002
@@ -81,8 +81,8 @@ def settle(database: str) -> None:
 def prepare(database: str) -> str:
     """Migrate a new database, make an environment and a key; return the key. Raises ServerFailed."""
     _tenantry("migrate", "--database", database)
-    _tenantry("environments", "create", _ENVIRONMENT, "--database", database)
-    return new_key(database, _ENVIRONMENT)
+    _tenantry("environments", "create", ENVIRONMENT, "--database", database)
+    return new_key(database, ENVIRONMENT)
 
 
 def new_key(database: str, environment: str) -> str:
@@ -91,7 +91,7 @@ def new_key(database: str, environment: str) -> str:
 
 
 def _tenantry(*arguments: str) -> str:
-    done = subprocess.run([_TENANTRY, *arguments], capture_output=True, text=True, check=False)
+    done = subprocess.run([TENANTRY, *arguments], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise ServerFailed(f"tenantry {arguments[0]}: {done.stderr}")
     return done.stdout.strip()
@@ -164,7 +164,7 @@ def serving(database: str, folder: Path, settings: Mapping[str, str] = MappingPr
     """Yield Tenantry's server, and stop it afterwards, whatever happened."""
 
     def line(port: int) -> list[str]:
-        return [_TENANTRY, "serve", "--database", database, "--port", str(port)]
+        return [TENANTRY, "serve", "--database", database, "--port", str(port)]
 
     with _running(Server(line, folder, {**_NO_DNS, **settings})) as server:
         yield server
@@ -186,7 +186,7 @@ def serving_dev(folder: Path, *arguments: str) -> Iterator[Server]:
     """Yield the server of `tenantry dev`, its data in memory, which asks no DNS; stop it afterwards."""
 
     def line(port: int) -> list[str]:
-        return [_TENANTRY, "dev", "--database", "sqlite://", "--port", str(port), *arguments]
+        return [TENANTRY, "dev", "--database", "sqlite://", "--port", str(port), *arguments]
 
     with _running(Server(line, folder, {"TENANTRY_DNS_SERVERS": "127.0.0.1:1"})) as server:
         yield server
