@@ -6,7 +6,7 @@ Handlers are plain functions; only this file knows the event loop.
 
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -151,9 +151,9 @@ class Api:
         """Serve one ASGI connection."""
         await serve_asgi(self.answer, self._max_body_bytes, scope, receive, send)
 
-    async def __rsgi__(self, scope: Any, protocol: Any) -> None:
+    def __rsgi__(self, scope: Any, protocol: Any) -> Coroutine[Any, Any, None]:
         """Serve one RSGI request."""
-        await serve_rsgi(self.answer, self._max_body_bytes, scope, protocol)
+        return serve_rsgi(self.answer, self._max_body_bytes, scope, protocol)
 
 
 def _failure(error: Exception, request_id: str) -> Response:
