@@ -28,6 +28,10 @@ class _LeapingLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._leaps.now
 
+    def hold_up(self, seconds: float) -> None:
+        """Do nothing else for a while."""
+        self._leaps.now += seconds
+
 
 @pytest.mark.parametrize("rate", [1, 10, 100, 1500])
 def test_10_000_who_come_at_once_keep_to_the_rate_in_every_second(rate: int) -> None:
@@ -49,6 +53,29 @@ def test_10_000_who_come_at_once_keep_to_the_rate_in_every_second(rate: int) -> 
     most = rate + max(1, rate // 20)
     assert all(late - early > 0.999 for early, late in zip(times, times[most:], strict=False))
     assert times[-1] == pytest.approx(10_000 / rate, rel=0.01)
+
+
+def test_what_a_loop_that_was_held_up_has_missed_does_not_come_all_at_once() -> None:
+    async def take_all() -> list[float]:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, _LeapingLoop)
+        turns = Pace(100.0, 0.05)
+        taken: list[float] = []
+
+        async def take() -> None:
+            await turns.turn()
+            taken.append(loop.time())
+
+        for moment in (1.0, 1.2, 3.0):
+            loop.call_at(moment, loop.hold_up, 0.7)
+        await asyncio.gather(*(take() for _ in range(1000)))
+        return taken
+
+    with asyncio.Runner(loop_factory=_LeapingLoop) as runner:
+        taken = runner.run(take_all())
+    assert taken == sorted(taken)
+    assert all(late - early > 0.989 for early, late in zip(taken, taken[105:], strict=False))
+    assert taken[-1] < 10 + 3 * 0.7
 
 
 def test_a_turn_that_is_given_up_holds_up_nobody() -> None:
