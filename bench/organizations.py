@@ -2,6 +2,7 @@
 
 import statistics
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -12,7 +13,8 @@ import httpx
 from bench import command, measure, server
 from bench.command import Place
 from bench.load import SEED, load
-from bench.operations import CONSTANT, DECLARED, OPERATIONS, Loaded
+from bench.measure import Figures
+from bench.operations import CONSTANT, DECLARED, OPERATIONS, Loaded, Operation
 from bench.organizations_report import BAR_CLIENTS, CLIENTS, Edge, Result, page
 from bench.report import Conditions
 
@@ -25,10 +27,21 @@ _LOOK_SECONDS = 0.5
 @click.option(
     "--count", default=100_000, show_default=True, type=click.IntRange(100), help="Organizations to load."
 )
+@click.option(
+    "--operation",
+    "chosen",
+    multiple=True,
+    type=click.Choice([operation.name for operation in OPERATIONS]),
+    help="Measure only this one, and write no report. Give it once for each operation.",
+)
 @command.options
-def organizations(count: int, **given: Any) -> None:
+def organizations(count: int, chosen: tuple[str, ...], **given: Any) -> None:
     """The six operations: rate and latency, memory, start."""
     conditions = command.conditions("organizations", {"count": count}, given)
+    if chosen:
+        operations = [operation for operation in OPERATIONS if operation.name in chosen]
+        command.on_each_engine(given, lambda place: _measured_alone(place, count, conditions, operations))
+        return
     results = command.on_each_engine(given, lambda place: _measured(place, count, conditions))
     command.publish(page(results, count, conditions), f"organizations-{count}.md")
 
@@ -43,11 +56,25 @@ def _measured(place: Place, count: int, conditions: Conditions) -> Result:
         _declare(running, key)
         server.settle(place.database)
         target = measure.Target(running.base_url, key, Loaded(SEED, ids))
-        _measure_all(target, conditions, place.folder, result)
+        result.figures = _measure_all(target, conditions, place, OPERATIONS)
         result.edge = _edge(target, conditions, place.folder)
         time.sleep(_REST_SECONDS)
         result.memory_after_runs = running.memory()
     return result
+
+
+def _measured_alone(
+    place: Place, count: int, conditions: Conditions, operations: Sequence[Operation[Loaded]]
+) -> dict[tuple[str, int], Figures]:
+    """Measure some operations on one engine, and nothing else."""
+    key = server.prepare(place.database)
+    with server.serving(place.database, place.folder) as running:
+        ids = load(running.base_url, key, count)
+        _declare(running, key)
+        server.settle(place.database)
+        return _measure_all(
+            measure.Target(running.base_url, key, Loaded(SEED, ids)), conditions, place, operations
+        )
 
 
 def _start_seconds(place: Place) -> float:
@@ -73,15 +100,22 @@ def _declare(running: server.Server, key: str) -> None:
                 time.sleep(_LOOK_SECONDS)
 
 
-def _measure_all(target: measure.Target[Loaded], conditions: Conditions, folder: Path, result: Result) -> None:
+def _measure_all(
+    target: measure.Target[Loaded],
+    conditions: Conditions,
+    place: Place,
+    operations: Sequence[Operation[Loaded]],
+) -> dict[tuple[str, int], Figures]:
+    """Return the figures of each operation, by its name and the number of clients."""
     random = Random(SEED)
-    for operation in OPERATIONS:
+    measured = {}
+    for operation in operations:
         for clients in CLIENTS:
-            figures = measure.measure(
-                target, operation, clients, conditions.seconds, conditions.repeats, folder, random
+            figures = measured[operation.name, clients] = measure.measure(
+                target, operation, clients, conditions.seconds, conditions.repeats, place.folder, random
             )
-            result.figures[operation.name, clients] = figures
-            click.echo(f"{result.engine:8}  {operation.name:28}  clients {clients:2}  {figures.rate:9,.0f}/s")
+            click.echo(f"{place.engine:8}  {operation.name:28}  clients {clients:2}  {figures.rate:9,.0f}/s")
+    return measured
 
 
 def _edge(target: measure.Target[Loaded], conditions: Conditions, folder: Path) -> Edge:
