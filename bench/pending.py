@@ -63,7 +63,8 @@ class Pending:
         return (
             self._database.read(
                 lambda tx: tx.one(
-                    "SELECT 1 FROM organization_domains WHERE due_at <= :since LIMIT 1", since=int(since * 1000)
+                    "SELECT 1 FROM organization_domains WHERE due_at <= :since ORDER BY due_at LIMIT 1",
+                    since=int(since * 1000),
                 )
             )
             is not None

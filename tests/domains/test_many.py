@@ -11,7 +11,7 @@ from typing import TypeVar, cast
 import pytest
 
 from registry import RULES, Registry, rows
-from tenantry.core.db import Database, Work, World, migrate, open_database
+from tenantry.core.db import Database, Transaction, Work, World, migrate, open_database
 from tenantry.core.db.sqlite import SqliteTransaction
 from tenantry.core.errors import DatabaseUnavailable
 from tenantry.domains import store
@@ -165,3 +165,27 @@ def test_sqlite_finds_a_domain_without_reading_the_others_of_the_environment(tmp
         if any(step.endswith("(environment_id=?)") or step.startswith("SCAN organization") for step in plan)
     }
     assert reading_all == {}
+
+
+@pytest.mark.parametrize("engine", ["postgres"], indirect=True)
+def test_postgres_finds_what_is_due_by_an_index_whatever_the_time(registry: Registry) -> None:
+    claim_many(registry, 5_000)
+    statements: list[str] = []
+
+    class _Noting:
+        milliseconds = 1
+
+        def one(self, sql: str, **_: object) -> None:
+            statements.append(sql)
+
+    store.is_any_due(cast(Transaction, _Noting()))
+    [statement] = statements
+
+    def plan(tx: Transaction) -> str:
+        tx.script("ANALYZE organization_domains; SET LOCAL plan_cache_mode = force_generic_plan")
+        tx.script(f"PREPARE look (bigint) AS {statement.replace(':now', '$1')}")
+        found = tx.all("EXPLAIN EXECUTE look (1)")
+        tx.script("DEALLOCATE look")
+        return "\n".join(row[0] for row in found)
+
+    assert "organization_domains_due" in registry.database.write(plan)

@@ -277,9 +277,11 @@ def select_newest_attempt_time(tx: Transaction) -> str | None:
 
 def is_any_due(tx: Transaction) -> bool:
     """Return whether a check is due."""
-    return (
-        tx.one("SELECT 1 FROM organization_domains WHERE due_at <= :now LIMIT 1", now=tx.milliseconds) is not None
+    # In order: PostgreSQL would else believe that any row will do, and read all of them when none is due.
+    row = tx.one(
+        "SELECT 1 FROM organization_domains WHERE due_at <= :now ORDER BY due_at LIMIT 1", now=tx.milliseconds
     )
+    return row is not None
 
 
 def select_next_due(tx: Transaction) -> int | None:
