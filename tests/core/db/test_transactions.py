@@ -304,3 +304,12 @@ def test_rows_that_are_inserted_together_come_in_their_order_with_every_value_as
         return tx.all("SELECT name, size, seen, image, note FROM sightings ORDER BY position")
 
     assert database.write(work) == [tuple(row.values()) for row in rows]
+
+
+@pytest.mark.parametrize("count", [1, 15, 16, 17, 40])
+def test_rows_that_are_inserted_together_are_there_in_their_order(counters: Database, count: int) -> None:
+    rows: list[dict[str, object]] = [{"name": f"n{number:02}", "value": number} for number in range(count)]
+    insertion = Insertion("counters", "name text, value integer")
+    counters.write(lambda tx: tx.insert_all(insertion, rows))
+    found = counters.read(lambda tx: tx.all("SELECT name, value FROM counters WHERE name <> 'hits' ORDER BY name"))
+    assert found == [(row["name"], row["value"]) for row in rows]

@@ -43,6 +43,7 @@ class Insertion:
     ) -> None:
         typed = [column.split(" ") for column in columns.split(", ")]
         self.names = [name for name, _ in typed]
+        self.is_plain = further is None
         into: LiteralString = "INSERT INTO " + table + " ("
         column, expression = further or ("", "")
         self.one: LiteralString = (
@@ -53,6 +54,12 @@ class Insertion:
         self.all: LiteralString = (
             into + ", ".join(self.names) + ") SELECT * FROM unnest(" + ", ".join(arrays) + ")" + otherwise
         )
+
+    @lru_cache(maxsize=128)  # noqa: B019 (there are a few, and they are for ever)
+    def of_many(self, count: int) -> str:
+        """Return the statement for `count` rows, whose values follow each other, where nothing is `further`."""
+        row = "(" + ", ".join("?" * len(self.names)) + ")"
+        return self.one.partition(" VALUES ")[0] + " VALUES " + ", ".join([row] * count)
 
     def columns_of(self, rows: list[dict[str, object]]) -> dict[str, object]:
         """Return the parameters of `all`: for each column the values of `rows`."""

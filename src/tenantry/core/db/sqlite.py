@@ -14,6 +14,7 @@ from tenantry.core.errors import DatabaseUnavailable
 
 _STATEMENTS_KEPT = 512
 _SCANNING_THREADS = 2
+_ROWS_AT_ONCE = 16
 
 _SHARED_PRAGMAS = ("PRAGMA foreign_keys = ON", "PRAGMA temp_store = MEMORY")
 # A checkpoint copies each page that changed once, however often: 8000 pages, 32 MiB, between
@@ -54,7 +55,12 @@ class SqliteTransaction(Transaction):
         self._connection.executemany(sql, rows)
 
     def insert_all(self, insertion: Insertion, rows: list[dict[str, object]]) -> None:
-        self.run_all(insertion.one, rows)
+        # Sixteen rows in one statement cost six tenths of what they do one by one.
+        whole = len(rows) - len(rows) % _ROWS_AT_ONCE if insertion.is_plain else 0
+        for start in range(0, whole, _ROWS_AT_ONCE):
+            values = [row[name] for row in rows[start : start + _ROWS_AT_ONCE] for name in insertion.names]
+            self._connection.execute(insertion.of_many(_ROWS_AT_ONCE), values)
+        self.run_all(insertion.one, rows[whole:])
 
     def has_table(self, name: str) -> bool:
         return self.one("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = :name", name=name) is not None
