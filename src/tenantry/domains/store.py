@@ -73,7 +73,7 @@ _INSERTION = Insertion(
 
 def insert(tx: Transaction, environment_id: str, domain: OrganizationDomain, progress: Progress) -> None:
     """Add one domain."""
-    tx.run(_INSERTION.one, **_new_row(DomainRow(environment_id, domain, progress)))
+    tx.run_later(_INSERTION.one, **_new_row(DomainRow(environment_id, domain, progress)))
 
 
 def insert_all(tx: Transaction, rows: list[DomainRow]) -> None:
@@ -103,7 +103,7 @@ def _new_row(row: DomainRow) -> dict[str, object]:
 def update(tx: Transaction, row: DomainRow) -> None:
     """Write what a domain and its checks have become."""
     domain = row.domain
-    tx.run(
+    tx.run_later(
         "UPDATE organization_domains SET state = :state, verification_strategy = :strategy,"
         " verification_prefix = :prefix, verification_token = :token, updated_at = :updated_at,"
         " due_at = :due_at, started_at = :started_at, attempts = :attempts, verified_at = :verified_at,"
@@ -122,13 +122,13 @@ def update(tx: Transaction, row: DomainRow) -> None:
 
 def delete(tx: Transaction, environment_id: str, domain_id: str) -> None:
     """Remove one domain, and let go of its name."""
-    tx.run(
+    tx.run_later(
         "DELETE FROM unique_domains WHERE environment_id = :environment_id AND domain ="
         " (SELECT domain FROM organization_domains WHERE environment_id = :environment_id AND id = :id)",
         environment_id=environment_id,
         id=domain_id,
     )
-    tx.run(
+    tx.run_later(
         "DELETE FROM organization_domains WHERE environment_id = :environment_id AND id = :id",
         environment_id=environment_id,
         id=domain_id,

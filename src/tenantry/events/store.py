@@ -72,7 +72,7 @@ _INSERTION = Insertion(
 
 def insert(tx: Transaction, event: NewEvent) -> None:
     """Add one event; its place follows those of all events that were served before."""
-    tx.run(_INSERTION.one, **msgspec.structs.asdict(event))
+    tx.run_later(_INSERTION.one, **msgspec.structs.asdict(event))
 
 
 def insert_all(tx: Transaction, new: list[NewEvent]) -> None:

@@ -165,6 +165,7 @@ def resource(rules: DomainRules) -> Resource:
                 answer=Organization,
                 errors=(InvalidMetadata, MetadataValueAlreadyUsed, ExternalIdAlreadyUsed, DomainTaken),
                 handler=create,
+                adds=True,
             ),
             Endpoint(
                 method="GET",

@@ -208,7 +208,7 @@ def put_value(
     tx: Transaction, environment_id: str, organization_id: str, key: str, value: str | None, unique: str | None
 ) -> None:
     """Keep an organization's value of a declared key; `unique` is the value if no other may have it."""
-    tx.run(
+    tx.run_later(
         "INSERT INTO organization_metadata (environment_id, organization_id, key, value, unique_value)"
         " VALUES (:environment_id, :organization_id, :key, :value, :unique)"
         " ON CONFLICT (environment_id, organization_id, key)"
@@ -223,7 +223,7 @@ def put_value(
 
 def delete_value(tx: Transaction, environment_id: str, organization_id: str, key: str) -> None:
     """Forget an organization's value of a declared key."""
-    tx.run(
+    tx.run_later(
         "DELETE FROM organization_metadata"
         " WHERE environment_id = :environment_id AND organization_id = :organization_id AND key = :key",
         environment_id=environment_id,

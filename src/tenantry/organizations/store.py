@@ -40,7 +40,7 @@ _INSERTION = {
 
 def insert(tx: Transaction, environment_id: str, row: OrganizationRow) -> None:
     """Add one organization."""
-    tx.run(_INSERTION[tx.engine].one, **_new_row(environment_id, row))
+    tx.run_later(_INSERTION[tx.engine].one, **_new_row(environment_id, row))
     index.insert(tx)
 
 
@@ -62,7 +62,7 @@ def _new_row(environment_id: str, row: OrganizationRow) -> dict[str, object]:
 def update(tx: Transaction, environment_id: str, row: OrganizationRow) -> None:
     """Write everything of `row` over the organization with its id."""
     index.rename(tx, environment_id, row.id, row.folded_name)
-    tx.run(
+    tx.run_later(
         "UPDATE organizations SET name = :name, folded_name = :folded_name,"
         " allow_profiles_outside_organization = :allow_profiles_outside_organization,"
         " external_id = :external_id, stripe_customer_id = :stripe_customer_id, metadata = :metadata,"
@@ -75,7 +75,7 @@ def update(tx: Transaction, environment_id: str, row: OrganizationRow) -> None:
 
 def update_wire(tx: Transaction, environment_id: str, organization_id: str, wire: bytes) -> None:
     """Write what one organization shows, where nothing else of it has changed."""
-    tx.run(
+    tx.run_later(
         "UPDATE organizations SET wire = :wire WHERE environment_id = :environment_id AND id = :id",
         wire=wire,
         environment_id=environment_id,
@@ -86,7 +86,7 @@ def update_wire(tx: Transaction, environment_id: str, organization_id: str, wire
 def delete(tx: Transaction, environment_id: str, organization_id: str) -> None:
     """Remove one organization, whose domains are gone already."""
     index.delete(tx, environment_id, organization_id)
-    tx.run(
+    tx.run_later(
         "DELETE FROM organizations WHERE environment_id = :environment_id AND id = :id",
         environment_id=environment_id,
         id=organization_id,

@@ -95,6 +95,24 @@ async def test_a_statement_that_nobody_waited_for_undoes_all_when_it_fails(datab
     assert await database.read_soon(names) == ["ben"]
 
 
+async def test_what_is_asked_after_a_failure_that_nobody_waited_for_is_told_of_it_and_run_again(
+    database: Database,
+) -> None:
+    await database.write_soon(adding("ana"))
+    attempts: list[int] = []
+
+    def work(tx: Transaction) -> int:
+        attempts.append(len(attempts))
+        name = "ana" if len(attempts) == 1 else "ben"
+        tx.run_later("INSERT INTO names (name) VALUES (:name)", name=name)
+        for _ in range(3):
+            tx.one("SELECT 1")
+        return len(attempts)
+
+    assert await database.write_soon(work) == 2
+    assert await database.read_soon(names) == ["ana", "ben"]
+
+
 async def test_statements_and_answers_of_many_mebibytes_pass(database: Database) -> None:
     def work(tx: Transaction) -> None:
         for number in range(8):

@@ -112,7 +112,7 @@ class Transaction(ABC):
         """Insert `rows` (at least one) in this order."""
 
     def run_later(self, sql: LiteralString, **parameters: object) -> None:
-        """Run a statement by the end of the transaction, which nothing else in it looks at or waits for."""
+        """Run a statement in its turn, whose outcome is not waited for: what fails of it fails the transaction."""
         self.run(sql, **parameters)
 
     @abstractmethod

@@ -134,10 +134,12 @@ class Pipeline:
                 raise answer
             if answer.status in _GOOD:
                 return answer
+            if self.failure is not None:
+                raise self.failure
             if answer.status != ExecStatus.PIPELINE_ABORTED:
                 raise errors.error_from_result(answer)
             if not self._gathers:
-                raise self.failure or Undone
+                raise Undone
 
     def rows(self, result: PGresult) -> list[Row]:
         """Return the rows of a result."""
