@@ -145,7 +145,8 @@ class Owner:
     def prove(self, domain_id: str) -> None:
         def work(tx: Transaction) -> None:
             row = domains.get_row(tx, self._caller, domain_id)
-            check = Check(self._environment_id, domain_id, checks.expected(row.domain, self._caller.slug))
+            expected = checks.expected(row.domain, self._caller.slug)
+            check = Check(self._environment_id, row.domain.organization_id, domain_id, expected)
             result = Result(check, examination(found=True), self._chance.random())
             checks.record(tx, [result], RULES, service.refresh_domains)
 

@@ -9,6 +9,7 @@ import contextlib
 import importlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
+from itertools import groupby
 
 import structlog
 
@@ -26,7 +27,7 @@ _BUSY_SECONDS = 0.05  # what is through by then is recorded together: each commi
 _AFTER_FAILURE_SECONDS = 1.0
 _LEASE_MILLISECONDS = 5 * 60 * 1000
 _RECORDED_AT_ONCE = 32
-_PART = 8  # of these; requests have their turn between two parts
+_PART = 8  # of these, or a few more; requests have their turn between two parts
 
 
 def dns_asker(options: ResolverOptions) -> Callable[[], Awaitable[Asker]]:
@@ -153,7 +154,7 @@ class Checker:
     async def _record(self) -> None:
         """Record the first of what is through; what fails to be recorded stays. Raises what the database did."""
         some = self._finished[:_RECORDED_AT_ONCE]
-        parts = [some[first : first + _PART] for first in range(0, len(some), _PART)]
+        parts = _parts(some)
         outcomes = await asyncio.gather(*map(self._record_part, parts), return_exceptions=True)
         failed = [part for part, outcome in zip(parts, outcomes, strict=True) if outcome is not None]
         self._finished[: len(some)] = [result for part in failed for result in part]
@@ -163,3 +164,17 @@ class Checker:
 
     async def _record_part(self, part: list[Result]) -> None:
         await self._database.write_soon(lambda tx: checks.record(tx, part, self._rules, self._refresh))
+
+
+def _parts(results: list[Result]) -> list[list[Result]]:
+    """Return the results in parts, those of one organization in one: two that write it at once would collide."""
+    parts: list[list[Result]] = []
+    for _, of_one in groupby(sorted(results, key=_organization), _organization):
+        if not parts or len(parts[-1]) >= _PART:
+            parts.append([])
+        parts[-1] += of_one
+    return parts
+
+
+def _organization(result: Result) -> str:
+    return result.check.organization_id

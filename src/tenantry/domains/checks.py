@@ -38,6 +38,7 @@ class Check(msgspec.Struct, frozen=True):
     """A claimed check: which domain, and what is to be found."""
 
     environment_id: str
+    organization_id: str
     domain_id: str
     expected: Expected
 
@@ -82,7 +83,7 @@ def claim(tx: Transaction, most: int, lease_milliseconds: int) -> list[Check]:
 
 
 def _check(row: DomainRow, place: Place) -> Check:
-    return Check(row.environment_id, row.domain.id, expected(row.domain, place.slug))
+    return Check(row.environment_id, row.domain.organization_id, row.domain.id, expected(row.domain, place.slug))
 
 
 def expected(domain: OrganizationDomain, slug: str) -> Expected:
