@@ -267,8 +267,8 @@ def select_owed(tx: Transaction) -> list[str]:
         "  WHERE d.due_at IS NOT NULL AND d.endpoint_id > owed.endpoint_id)"
         " FROM owed WHERE owed.endpoint_id IS NOT NULL)"
         " SELECT endpoint_id FROM owed WHERE endpoint_id IS NOT NULL"
-        " AND EXISTS (SELECT 1 FROM webhook_deliveries d"
-        "  WHERE d.endpoint_id = owed.endpoint_id AND d.due_at IS NOT NULL AND d.due_at <= :now)",
+        " AND (SELECT MIN(d.due_at) FROM webhook_deliveries d"
+        "  WHERE d.endpoint_id = owed.endpoint_id AND d.due_at IS NOT NULL) <= :now",
         now=tx.milliseconds,
     )
     return [row[0] for row in rows]
