@@ -10,6 +10,7 @@ from bench.events import events
 from bench.imports import imports
 from bench.lab import lab
 from bench.organizations import organizations
+from bench.profile import profile
 
 
 @click.group()
@@ -17,7 +18,7 @@ def main() -> None:
     """Measure a server of its own on both engines; write tables to bench/results/."""
 
 
-for command in (organizations, compare, events, deliveries, domains, audit, lab, imports):
+for command in (organizations, compare, events, deliveries, domains, audit, lab, imports, profile):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from bench.operations import L, Operation, Request
 _SCRIPT = Path(__file__).parent / "wrk" / "replay.lua"
 _PREPARED_PER_SECOND = 20_000
 _ANSWER_SECONDS = 30
-_GRACE_SECONDS = 30
+GRACE_SECONDS = 30
 _SHOWN_CHARACTERS = 300
 
 
@@ -133,7 +133,7 @@ def _run(target: Target[L], name: str, connections: int, seconds: int, requests:
     line = [wrk(), "--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s"]
     line += ["--timeout", f"{_ANSWER_SECONDS}s", "--header", f"Authorization: Bearer {target.key}"]
     line += ["--script", str(_SCRIPT), target.base_url, "--", str(requests)]
-    done = subprocess.run(line, capture_output=True, timeout=seconds + _GRACE_SECONDS, check=False)
+    done = subprocess.run(line, capture_output=True, timeout=seconds + GRACE_SECONDS, check=False)
     if done.returncode != 0:
         raise MeasurementFailed(f"{name}: wrk ended with {done.returncode}: {done.stderr.decode()}")
     return msgspec.json.decode(done.stdout.splitlines()[-1], type=_Run)

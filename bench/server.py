@@ -140,6 +140,11 @@ class Server:
         finally:
             connection.close()
 
+    @property
+    def pid(self) -> int:
+        """The process that was started."""
+        return self._process.pid
+
     def memory(self) -> int:
         """Return the resident bytes of its processes, what they share counted for each."""
         return sum(_resident(pid) for pid in _tree(self._process.pid))
