@@ -50,6 +50,29 @@ async def until_checked(api: httpx.AsyncClient, domain_id: str, times: int) -> N
             await asyncio.sleep(0.01)
 
 
+async def test_one_that_is_dropped_while_it_comes_to_rest_is_not_looked_into_any_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with running() as (lab, api):
+        universe = await forked(lab, api)
+        worker, looks = universe.node.worker, list[str]()
+        await until(lambda: worker.is_running)
+
+        async def rest() -> bool:
+            lab.drop(universe)
+            await asyncio.sleep(0)  # its end begins
+            return True
+
+        async def next_due() -> None:
+            looks.append(universe.id)
+
+        monkeypatch.setattr(worker, "rest", rest)
+        monkeypatch.setattr(worker, "next_due", next_due)
+        await until(lambda: universe.life.ended)
+        await asyncio.sleep(0.1)
+        assert looks == []
+
+
 async def test_a_universe_that_is_only_read_rests() -> None:
     async with running() as (lab, api):
         universe = await forked(lab, api)

@@ -163,7 +163,8 @@ class Life:
         worker = self.node.worker
         if worker.is_running:
             quiet = asyncio.get_running_loop().time() - self._stirred_at
-            if quiet > _QUIET_SECONDS and await worker.rest():
+            # It may have ended while its work came to rest: then its database is being closed.
+            if quiet > _QUIET_SECONDS and await worker.rest() and not self.ended:
                 self._due_at = await worker.next_due()
         elif self._due_at is not None and self.clock() >= self._due_at:
             worker.start()
