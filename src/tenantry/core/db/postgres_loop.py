@@ -114,36 +114,11 @@ class LoopConnections:
 
     async def read(self, work: Work[T]) -> T:
         """Run `work` that changes nothing. Raises DatabaseUnavailable."""
-        lost = 0
-        while True:
-            pipeline = await self._reader()
-            try:
-                return await start(self.loop, lambda: work(PipelineTransaction(pipeline, self._world)))  # noqa: B023 (awaited here)
-            except ConnectionLost as error:
-                lost += 1
-                if lost > self._most_lost:
-                    raise unavailable(error) from error
-            except psycopg.OperationalError as error:
-                raise unavailable(error) from error
+        return await self._until_done(self._read_once, work)
 
     async def write(self, work: Work[T]) -> T:
         """Run `work` in a transaction of its own, again when it collides. Raises DatabaseUnavailable."""
-        attempt = lost = 0
-        while True:
-            pipeline = await self._borrow()
-            try:
-                return await start(self.loop, lambda: self._transact(pipeline, work))  # noqa: B023 (awaited here)
-            except COLLISIONS:
-                attempt += 1
-                if attempt == ATTEMPTS:
-                    raise
-                await asyncio.sleep(backoff(attempt, random.random()))  # noqa: S311 (spreads load, guards nothing)
-            except ConnectionLost as error:
-                lost += 1
-                if lost > self._most_lost:
-                    raise unavailable(error) from error
-            except psycopg.OperationalError as error:
-                raise unavailable(error) from error
+        return await self._until_done(self._write_once, work)
 
     async def add(self, work: Work[T]) -> T:
         """Run `work` that only adds rows, in one transaction with other such work that waits."""
@@ -161,6 +136,31 @@ class LoopConnections:
         self._closed = True
         for pipeline in (*self._readers, *self._writers):
             pipeline.close()
+
+    async def _until_done(self, run_once: Callable[[Work[T]], Awaitable[T]], work: Work[T]) -> T:
+        attempt = lost = 0
+        while True:
+            try:
+                return await run_once(work)
+            except COLLISIONS:
+                attempt += 1
+                if attempt == ATTEMPTS:
+                    raise
+                await asyncio.sleep(backoff(attempt, random.random()))  # noqa: S311 (spreads load, guards nothing)
+            except ConnectionLost as error:
+                lost += 1
+                if lost > self._most_lost:
+                    raise unavailable(error) from error
+            except psycopg.OperationalError as error:
+                raise unavailable(error) from error
+
+    async def _read_once(self, work: Work[T]) -> T:
+        pipeline = await self._reader()
+        return await start(self.loop, lambda: work(PipelineTransaction(pipeline, self._world)))
+
+    async def _write_once(self, work: Work[T]) -> T:
+        pipeline = await self._borrow()
+        return await start(self.loop, lambda: self._transact(pipeline, work))
 
     async def _open(self, *, gathers: bool) -> Pipeline:
         if self._closed:
@@ -247,7 +247,7 @@ class LoopConnections:
         """Run jobs in one transaction. Returns False, having undone it, when one stands in the way of others."""
         try:
             pipeline = await self._borrow()
-        except DatabaseUnavailable as error:
+        except Exception as error:  # noqa: BLE001 (whatever it is, it is for those who asked)
             for job in group:
                 _settle(job, error)
             return True
@@ -281,6 +281,8 @@ class LoopConnections:
             await start(self.loop, lambda: self._commit(pipeline))
         except (*COLLISIONS, psycopg.DataError, psycopg.ProgrammingError, ConnectionLost, Undone):
             return None
+        except psycopg.OperationalError as error:
+            return [unavailable(error)] * len(works)
         except Exception as error:  # noqa: BLE001 (whatever it is, it is for those who asked)
             return [error] * len(works)
         return [value for value, _ in outcomes]
