@@ -114,8 +114,7 @@ def list_page(tx: Transaction, caller: Caller, query: ListEvents) -> EventPage:
     if not query.events:
         raise EventNamesMissing
     chosen = chosen_by(query)
-    start = _start(tx, caller, query.after, chosen)
-    rows = store.select_page(tx, caller.environment_id, chosen, start, query.limit + 1)
+    rows = _rows(tx, caller, query.after, chosen, query.limit + 1)
     shown = rows[: query.limit]
     after = shown[-1].id if len(rows) > query.limit else None
     return EventPage([msgspec.Raw(row.wire) for row in shown], EventCursor(after))
@@ -189,6 +188,15 @@ def _time(field: str, text: str | None, errors: list[FieldError]) -> str | None:
         errors.append(FieldError(field, f"{field} must be an ISO 8601 time in UTC, as 2026-01-15T12:00:00Z"))
         return None
     return timestamp(int(moment.replace(tzinfo=UTC).timestamp() * 1000))
+
+
+def _rows(tx: Transaction, caller: Caller, after: str | None, chosen: EventFilter, most: int) -> list[EventRow]:
+    """Return the first `most` events that follow `after`: in one look-up when some follow an event."""
+    if after is not None and not is_position(after):
+        rows = store.select_page_past_event(tx, caller.environment_id, chosen, after, most)
+        if rows or store.select_place(tx, caller.environment_id, after):
+            return rows
+    return store.select_page(tx, caller.environment_id, chosen, _start(tx, caller, after, chosen), most)
 
 
 def _start(tx: Transaction, caller: Caller, after: str | None, chosen: EventFilter) -> Place:

@@ -23,6 +23,12 @@ _PAST: dict[str, LiteralString] = {
     "postgres": " AND (transaction_id, position) > (:transaction_id, :position)",
 }
 
+_PLACE_OF_EVENT: LiteralString = " FROM events WHERE environment_id = :environment_id AND id = :after"
+_PAST_EVENT: dict[str, LiteralString] = {
+    "sqlite": " AND transaction_id = 0 AND position > (SELECT position" + _PLACE_OF_EVENT + ")",
+    "postgres": " AND (transaction_id, position) > (SELECT transaction_id, position" + _PLACE_OF_EVENT + ")",
+}
+
 
 class EventFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which events a page holds: any of `names` (all when there are none), of the organization, within the times.
@@ -104,33 +110,40 @@ def select_place_from_id(tx: Transaction, environment_id: str, event_id: str) ->
 def select_page(
     tx: Transaction, environment_id: str, chosen: EventFilter, after: Place, most: int
 ) -> list[EventRow]:
-    """Return the first `most` matching events past `after`, in order.
+    """Return the first `most` matching events past `after`, in order."""
+    place = {"transaction_id": after.transaction_id, "position": after.position}
+    return _page(tx, environment_id, chosen, _PAST[tx.engine], place, most)
+
+
+def select_page_past_event(
+    tx: Transaction, environment_id: str, chosen: EventFilter, event_id: str, most: int
+) -> list[EventRow]:
+    """Return the first `most` matching events past an event, in order; none when that is not kept."""
+    return _page(tx, environment_id, chosen, _PAST_EVENT[tx.engine], {"after": event_id}, most)
+
+
+def _page(
+    tx: Transaction, environment_id: str, chosen: EventFilter, past: str, place: dict[str, Any], most: int
+) -> list[EventRow]:
+    """Return a page past what `past` says of `place`.
 
     Each name is a range of an index of its own, so that rare events are found as fast
     as frequent ones. The ranges are merged as they are read: no more rows than the page has.
     """
-    parameters: dict[str, Any] = {
-        "environment_id": environment_id,
-        "transaction_id": after.transaction_id,
-        "position": after.position,
-        "most": most,
-    }
+    parameters: dict[str, Any] = {"environment_id": environment_id, "most": most, **place}
     parameters |= {f"name_{index}": name for index, name in enumerate(chosen.names)}
     for name in ("organization_id", "earliest", "latest"):
         if (value := getattr(chosen, name)) is not None:
             parameters[name] = value
     names: list[str | None] = [f"name_{index}" for index in range(len(chosen.names))]
-    ranges = [_IN_ORDER[tx.engine](_range(name, tx.engine, chosen), name) for name in names or [None]]
+    in_order = _IN_ORDER[tx.engine]
+    ranges = [in_order(_range(name, past + _SETTLED[tx.engine], chosen), name) for name in names or [None]]
     sql: Any = " UNION ALL ".join(ranges) + " ORDER BY transaction_id, position LIMIT :most"
     return [EventRow(row[0], row[1], Place(row[2], row[3])) for row in tx.all(sql, **parameters)]
 
 
-def _range(name: str | None, engine: str, chosen: EventFilter) -> str:
-    sql = (
-        "SELECT id, wire, transaction_id, position FROM events WHERE environment_id = :environment_id"
-        + _PAST[engine]
-        + _SETTLED[engine]
-    )
+def _range(name: str | None, within: str, chosen: EventFilter) -> str:
+    sql = "SELECT id, wire, transaction_id, position FROM events WHERE environment_id = :environment_id" + within
     if name is not None:
         sql += f" AND event = :{name}"
     if chosen.organization_id is not None:
