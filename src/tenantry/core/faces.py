@@ -135,7 +135,7 @@ async def serve_rsgi(answer: AnswerRequest, limit: int, scope: Any, protocol: An
     if request.method not in _BODILESS:
         request.content_type = _header(headers, "content-type")
         request.idempotency_key = _header(headers, "idempotency-key")
-    made = await answer(request, lambda: _collect(protocol, limit))
+    made = await answer(request, lambda: _read(protocol, _header(headers, "content-length"), limit))
     if isinstance(made, Response):
         protocol.response_bytes(made.status, fields_of(made), made.body)
     else:
@@ -169,6 +169,14 @@ async def drop(made: Answer) -> None:
         await made.chunks.aclose()
     elif isinstance(made, Download):
         made.file.close()
+
+
+def _read(protocol: Any, declared: str | None, limit: int) -> Awaitable[bytes]:
+    """Return a whole body of RSGI; one that is declared to be within the limit at once. Raises BodyTooLarge."""
+    if declared and declared.isdecimal() and int(declared) <= limit:
+        whole: Awaitable[bytes] = protocol()
+        return whole
+    return _collect(protocol, limit)
 
 
 async def _collect(chunks: AsyncIterator[bytes], limit: int) -> bytes:

@@ -73,7 +73,7 @@ _INSERTION = Insertion(
 
 def insert(tx: Transaction, environment_id: str, domain: OrganizationDomain, progress: Progress) -> None:
     """Add one domain."""
-    tx.run_later(_INSERTION.one, **_new_row(DomainRow(environment_id, domain, progress)))
+    tx.insert(_INSERTION, _new_row(DomainRow(environment_id, domain, progress)))
 
 
 def insert_all(tx: Transaction, rows: list[DomainRow]) -> None:

@@ -78,7 +78,7 @@ _INSERTION = Insertion(
 
 def insert(tx: Transaction, event: NewEvent) -> None:
     """Add one event; its place follows those of all events that were served before."""
-    tx.run_later(_INSERTION.one, **msgspec.structs.asdict(event))
+    tx.insert(_INSERTION, msgspec.structs.asdict(event))
 
 
 def insert_all(tx: Transaction, new: list[NewEvent]) -> None:

@@ -74,28 +74,23 @@ def place_of(organization_id: str) -> int:
     return min(time_of(organization_id), _LATEST) << _PLACE_BITS
 
 
-def insert(tx: Transaction) -> None:
-    """Have the organization that was just inserted found. PostgreSQL keeps its index by itself."""
-    if tx.engine == "sqlite":
-        tx.run("INSERT INTO organizations_to_index (place) VALUES (last_insert_rowid())")
-        _index_waiting(tx)
-
-
 def expect(tx: Transaction, count: int) -> None:
     """Have `count` organizations that are about to be inserted wait for the index together. SQLite's always do."""
     if tx.engine == "postgres" and count >= _WAITING:
         tx.run("SET LOCAL gin_pending_list_limit = 4096")
 
 
-def insert_all(tx: Transaction, environment_id: str, organization_ids: list[str]) -> None:
-    """Have the organizations that were just inserted found. PostgreSQL keeps its index by itself."""
-    if tx.engine == "sqlite":
-        tx.run(
-            "INSERT INTO organizations_to_index (place) SELECT place FROM organizations"
-            " WHERE environment_id = :environment_id AND id IN :ids",
-            environment_id=environment_id,
-            ids=organization_ids,
-        )
+def take_in(tx: Transaction) -> None:
+    """Give SQLite's index the new names that wait for it, if they are many. PostgreSQL does so by itself.
+
+    Among requests that share a transaction one looks.
+    """
+    if tx.engine == "postgres":
+        return
+    if tx.known is None:
+        _index_waiting(tx)
+    elif take_in not in tx.known:
+        tx.known[take_in] = True
         _index_waiting(tx)
 
 

@@ -111,8 +111,17 @@ def remove(tx: Transaction, caller: Caller, key: str) -> None:
 
 
 def declared_in(tx: Transaction, environment_id: str) -> list[KeyRow]:
-    """Return the keys whose index is to be kept, as `check` and `keep` need them."""
-    return store.select_keys(tx, environment_id)
+    """Return the keys whose index is to be kept, as `check` and `keep` need them.
+
+    Requests that only add rows and share a transaction share the look-up.
+    """
+    if tx.known is None:
+        return store.select_keys(tx, environment_id)
+    mark = (declared_in, environment_id)
+    if mark not in tx.known:
+        tx.known[mark] = store.select_keys(tx, environment_id)
+    found: list[KeyRow] = tx.known[mark]
+    return found
 
 
 class Holders(msgspec.Struct, frozen=True):

@@ -33,22 +33,22 @@ _NEXT_PLACE: LiteralString = (
     "(SELECT coalesce(max(place) + 1, :place) FROM organizations WHERE place BETWEEN :place AND :place + 524287), "
 )
 _INSERTION = {
-    "sqlite": Insertion("organizations", _COLUMNS, ("place, ", _NEXT_PLACE)),
-    "postgres": Insertion("organizations", _COLUMNS),
+    "sqlite": Insertion("organizations", _COLUMNS, ("place, ", _NEXT_PLACE), leads=True),
+    "postgres": Insertion("organizations", _COLUMNS, leads=True),
 }
 
 
 def insert(tx: Transaction, environment_id: str, row: OrganizationRow) -> None:
     """Add one organization."""
-    tx.run_later(_INSERTION[tx.engine].one, **_new_row(environment_id, row))
-    index.insert(tx)
+    index.take_in(tx)
+    tx.insert(_INSERTION[tx.engine], _new_row(environment_id, row))
 
 
 def insert_all(tx: Transaction, environment_id: str, rows: list[OrganizationRow]) -> None:
     """Add organizations (at least one)."""
     index.expect(tx, len(rows))
     tx.insert_all(_INSERTION[tx.engine], [_new_row(environment_id, row) for row in rows])
-    index.insert_all(tx, environment_id, [row.id for row in rows])
+    index.take_in(tx)
 
 
 def _new_row(environment_id: str, row: OrganizationRow) -> dict[str, object]:

@@ -1,13 +1,15 @@
-"""Work that only adds rows and waits at once: on PostgreSQL it shares a transaction; each fails for itself."""
+"""Work that only adds rows and waits at once: it shares a transaction; each fails for itself."""
 
 import asyncio
 
 import pytest
 
-from tenantry.core.db import Database, Transaction, Work
+from tenantry.core.db import Database, Insertion, Transaction, Work
 from tenantry.core.errors import EntityNotFound
 
 ROWS = 40
+ADDED = Insertion("added", "number integer, seen integer", leads=True)
+NOTES = Insertion("notes", "number integer, note text")
 
 
 @pytest.fixture
@@ -79,3 +81,88 @@ async def test_a_mistake_in_one_is_its_own(database: Database, table: None) -> N
     assert isinstance(results[1], Exception)
     assert results[2] == 1
     assert numbers(database) == [0, 1]
+
+
+@pytest.fixture
+def notes(database: Database, table: None) -> None:
+    database.write(
+        lambda tx: tx.run(
+            "CREATE TABLE notes (number INTEGER NOT NULL REFERENCES added (number), note TEXT NOT NULL)"
+        )
+    )
+
+
+def inserting(number: int) -> Work[int]:
+    """Return work that leaves a row, with a note that refers to it, to be inserted with those of others."""
+
+    def work(tx: Transaction) -> int:
+        tx.insert(ADDED, {"number": number, "seen": 0})
+        tx.insert(NOTES, {"number": number, "note": f"of {number}"})
+        return number
+
+    return work
+
+
+async def test_a_row_that_cannot_be_there_fails_its_own_work_alone(database: Database, notes: None) -> None:
+    works = [inserting(number) for number in range(ROWS)]
+    works[7:7] = [inserting(3)]
+    results = await add_all(database, works)
+    assert [number for number in results if isinstance(number, int)] == list(range(ROWS))
+    assert len([error for error in results if isinstance(error, Exception)]) == 1
+    assert numbers(database) == list(range(ROWS))
+    assert database.read(lambda tx: tx.one("SELECT COUNT(*) FROM notes")) == (ROWS,)
+
+
+async def test_a_row_that_cannot_be_there_fails_its_own_work_alone_when_another_looks(
+    database: Database, notes: None
+) -> None:
+    works = [inserting(0), inserting(0), adding(1), inserting(2)]
+    results = await add_all(database, works)
+    assert [number for number in results if isinstance(number, int)] == [0, 1, 2]
+    assert numbers(database) == [0, 1, 2]
+
+
+async def test_rows_that_others_refer_to_are_there_first(database: Database, notes: None) -> None:
+    def noting_more(tx: Transaction) -> int:
+        tx.insert(NOTES, {"number": 0, "note": "again"})
+        return 0
+
+    await add_all(database, [inserting(0)])
+    assert await add_all(database, [noting_more, inserting(1)]) == [0, 1]
+
+
+async def test_a_row_is_there_for_the_next_statement(database: Database, notes: None) -> None:
+    def inserting_and_counting(tx: Transaction) -> int:
+        inserting(0)(tx)
+        row = tx.one("SELECT COUNT(*) FROM added")
+        assert row is not None
+        return int(row[0])
+
+    assert await add_all(database, [inserting_and_counting, adding(1)]) == [1, 1]
+
+
+async def test_one_that_fails_leaves_no_row_to_be_inserted(database: Database, notes: None) -> None:
+    def inserting_in_vain(tx: Transaction) -> int:
+        inserting(1)(tx)
+        raise EntityNotFound("Thing", "after all")
+
+    results = await add_all(database, [inserting(0), inserting_in_vain, inserting(2)])
+    assert isinstance(results[1], EntityNotFound)
+    assert numbers(database) == [0, 2]
+
+
+async def test_what_was_looked_up_is_forgotten_where_others_may_have_changed_it(database: Database) -> None:
+    found: list[bool] = []
+
+    def remembering(tx: Transaction) -> None:
+        assert tx.known is not None
+        found.append("it" in tx.known)
+        tx.known["it"] = True
+
+    def changing(tx: Transaction) -> None:
+        assert tx.known is None
+
+    steps = [(remembering, True), (remembering, True), (changing, False), (remembering, True)]
+    await asyncio.gather(*(database.write_soon(work, adds=adds) for work, adds in steps))
+    # On PostgreSQL what only adds shares a transaction with its like alone, which changes nothing of theirs.
+    assert found == ([False, True, False] if database.engine == "sqlite" else [False, True, True])

@@ -32,6 +32,7 @@ class Insertion:
 
     `columns` are names with PostgreSQL's types: "id text, wire bytea". `further` are columns of which the
     statement for one row says what goes into them. `otherwise` is what stands behind both: ON CONFLICT.
+    Rows that others refer to `lead`: they are in place before those that were inserted at the same time.
     """
 
     def __init__(
@@ -40,7 +41,10 @@ class Insertion:
         columns: LiteralString,
         further: tuple[LiteralString, LiteralString] | None = None,
         otherwise: LiteralString = "",
+        *,
+        leads: bool = False,
     ) -> None:
+        self.leads = leads
         typed = [column.split(" ") for column in columns.split(", ")]
         self.names = [name for name, _ in typed]
         self.is_plain = further is None
@@ -106,6 +110,10 @@ class Transaction(ABC):
     @abstractmethod
     def run_all(self, sql: LiteralString, rows: list[dict[str, object]]) -> None:
         """Run a statement once for each of `rows`, its parameters, without a list among them."""
+
+    def insert(self, insertion: Insertion, row: dict[str, object]) -> None:
+        """Insert one row, which is there for the next statement: what fails of it fails the transaction."""
+        self.run_later(insertion.one, **row)
 
     @abstractmethod
     def insert_all(self, insertion: Insertion, rows: list[dict[str, object]]) -> None:

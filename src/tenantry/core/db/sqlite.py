@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import LiteralString
 
 from tenantry.core.db.base import Database, Insertion, Row, T, Transaction, Work, World, expand_lists
-from tenantry.core.db.sqlite_writer import BUSY_SECONDS, GroupWriter, Job, unavailable
+from tenantry.core.db.sqlite_writer import BUSY_SECONDS, GroupWriter, Job, Shared, unavailable
 from tenantry.core.errors import DatabaseUnavailable
 
 _STATEMENTS_KEPT = 512
@@ -35,11 +35,14 @@ class SqliteTransaction(Transaction):
 
     engine = "sqlite"
 
-    def __init__(self, connection: sqlite3.Connection, world: World) -> None:
+    def __init__(self, connection: sqlite3.Connection, world: World, shared: Shared | None = None) -> None:
         super().__init__(world)
         self._connection = connection
+        self._shared = shared
 
     def _execute(self, sql: LiteralString, parameters: dict[str, object]) -> sqlite3.Cursor:
+        if self._shared is not None:
+            self._shared.insert_waiting(self._connection)
         if " IN :" in sql:
             return self._connection.execute(*expand_lists(sql, parameters))
         return self._connection.execute(sql, parameters)
@@ -55,9 +58,19 @@ class SqliteTransaction(Transaction):
         return self._execute(sql, parameters).rowcount
 
     def run_all(self, sql: LiteralString, rows: list[dict[str, object]]) -> None:
+        if self._shared is not None:
+            self._shared.insert_waiting(self._connection)
         self._connection.executemany(sql, rows)
 
+    def insert(self, insertion: Insertion, row: dict[str, object]) -> None:
+        if self._shared is None:
+            self._connection.execute(insertion.one, row)
+        else:
+            self._shared.wait_to_insert(insertion, row)
+
     def insert_all(self, insertion: Insertion, rows: list[dict[str, object]]) -> None:
+        if self._shared is not None:
+            self._shared.insert_waiting(self._connection)
         # Sixteen rows in one statement cost six tenths of what they do one by one.
         whole = len(rows) - len(rows) % _ROWS_AT_ONCE if insertion.is_plain else 0
         for start in range(0, whole, _ROWS_AT_ONCE):
@@ -138,7 +151,7 @@ class SqliteDatabase(Database):
         # A look-up by index takes microseconds, less than handing it to a thread.
         return work(self._shared_transaction(asyncio.get_running_loop()))
 
-    async def write_soon(self, work: Work[T], *, scans: bool = False, adds: bool = False) -> T:  # noqa: ARG002 (all share here)
+    async def write_soon(self, work: Work[T], *, scans: bool = False, adds: bool = False) -> T:
         if not self._durable:
             return self.write(work)
         loop = asyncio.get_running_loop()
@@ -147,7 +160,7 @@ class SqliteDatabase(Database):
             connection = self._open_writer(0, _LOOP_CACHE)
             group = self._groups[loop] = GroupWriter(loop, connection, self._run, self._committers, self._tell)
         future: asyncio.Future[T] = loop.create_future()
-        group.submit(Job(work, scans, future))
+        group.submit(Job(work, scans, adds, future))
         return await future
 
     def copy_to(self, path: Path) -> None:
@@ -179,8 +192,14 @@ class SqliteDatabase(Database):
             elif group.thread == threading.get_ident():
                 group.finish()
 
-    def _run(self, connection: sqlite3.Connection, work: Work[T]) -> T:
-        return work(SqliteTransaction(connection, self._world))
+    def _run(self, connection: sqlite3.Connection, shared: Shared | None, job: Job) -> object:
+        tx = SqliteTransaction(connection, self._world, shared)
+        if shared is not None and job.adds:
+            tx.known = shared.known
+        elif shared is not None:
+            # What it changes may be what those before it have looked up.
+            shared.known = {}
+        return job.work(tx)
 
     def _tell(self) -> None:
         self._committed += 1

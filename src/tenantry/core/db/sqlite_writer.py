@@ -16,7 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
 
-from tenantry.core.db.base import Work
+from tenantry.core.db.base import Insertion, Work
 from tenantry.core.errors import DatabaseUnavailable
 
 BUSY_SECONDS = 5.0
@@ -24,16 +24,56 @@ _RETRY_SECONDS = 0.002
 _SLICE_SECONDS = 0.001
 _LARGEST_GROUP = 256
 
-RunWork = Callable[[sqlite3.Connection, Work[Any]], Any]
-"""Runs work in the transaction that is open on a connection."""
+
+class Shared:
+    """What works in one transaction share: what those that only add rows have looked up, and rows to be inserted.
+
+    A statement for many rows costs each of them a third of one of its own. So they wait until a statement
+    could see them, or the transaction ends. `added` counts them, and `changed` the changes that they made;
+    where inserting them `failed`, some of them may be missing.
+    """
+
+    def __init__(self) -> None:
+        self.known: dict[object, Any] = {}
+        self.added = 0
+        self.changed = 0
+        self.failed = False
+        self._waiting: dict[Insertion, list[dict[str, object]]] = {}
+
+    def wait_to_insert(self, insertion: Insertion, row: dict[str, object]) -> None:
+        """Keep a row until `insert_waiting`."""
+        self.added += 1
+        rows = self._waiting.get(insertion)
+        if rows is None:
+            self._waiting[insertion] = [row]
+        else:
+            rows.append(row)
+
+    def insert_waiting(self, connection: sqlite3.Connection) -> None:
+        """Insert the rows that wait, those of a table in the order in which they came."""
+        if not self._waiting:
+            return
+        waiting, self._waiting = self._waiting, {}
+        before = connection.total_changes
+        try:
+            for insertion in sorted(waiting, key=lambda each: not each.leads):
+                connection.executemany(insertion.one, waiting[insertion])
+        except sqlite3.Error:
+            self.failed = True
+            raise
+        self.changed += connection.total_changes - before
 
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """Work that somebody waits for, and what has come of it. `scans` says that it may look at many rows."""
+    """Work that somebody waits for, and what has come of it.
+
+    `scans` says that it may look at many rows, `adds` that it adds rows and changes none.
+    """
 
     work: Work[Any]
     scans: bool
+    adds: bool
     future: asyncio.Future[Any]
     value: Any = None
     error: Exception | None = None
@@ -46,6 +86,10 @@ class Job:
             self.future.set_result(self.value)
         else:
             self.future.set_exception(self.error)
+
+
+RunJob = Callable[[sqlite3.Connection, Shared | None, Job], Any]
+"""Runs the work of a job in the transaction that is open on a connection, with what it shares with others."""
 
 
 def unavailable(error: sqlite3.Error) -> DatabaseUnavailable:
@@ -62,10 +106,11 @@ class _Group:
     only when one fails half done is all rolled back and run again with.
     """
 
-    def __init__(self, connection: sqlite3.Connection, run_work: RunWork) -> None:
+    def __init__(self, connection: sqlite3.Connection, run_job: RunJob) -> None:
         self._connection = connection
-        self._run_work = run_work
+        self._run_job = run_job
         self._guarded = False
+        self._shared = Shared()
         self.jobs: list[Job] = []
 
     @property
@@ -78,14 +123,29 @@ class _Group:
         if self._guarded:
             self._run_guarded(job)
             return
-        changes = self._connection.total_changes
-        self._run_bare(job)
-        if job.error is not None and self._connection.total_changes != changes:
-            self._guarded = True
-            self._connection.execute("ROLLBACK")
-            self._connection.execute("BEGIN IMMEDIATE")
-            for each in self.jobs:
-                self._run_guarded(each)
+        before = self._done()
+        self._run_bare(job, self._shared)
+        if self._shared.failed or (job.error is not None and self._done() != before):
+            self._run_again()
+
+    def insert_waiting(self) -> None:
+        """Insert the rows that the jobs have left to be inserted together."""
+        with contextlib.suppress(sqlite3.IntegrityError):
+            self._shared.insert_waiting(self._connection)
+        if self._shared.failed:
+            self._run_again()
+
+    def _done(self) -> tuple[int, int]:
+        """Return what grows with what a job changes, and not with what it inserts for those before it."""
+        return self._connection.total_changes - self._shared.changed, self._shared.added
+
+    def _run_again(self) -> None:
+        self._guarded = True
+        self._shared = Shared()
+        self._connection.execute("ROLLBACK")
+        self._connection.execute("BEGIN IMMEDIATE")
+        for each in self.jobs:
+            self._run_guarded(each)
 
     def commit(self) -> None:
         """Make what the jobs did durable, or fail them all."""
@@ -102,16 +162,16 @@ class _Group:
         for job in self.jobs:
             job.error = unavailable(error)
 
-    def _run_bare(self, job: Job) -> None:
+    def _run_bare(self, job: Job, shared: Shared | None) -> None:
         job.value = job.error = None
         try:
-            job.value = self._run_work(self._connection, job.work)
+            job.value = self._run_job(self._connection, shared, job)
         except Exception as error:  # noqa: BLE001 (whatever it is, it is for the one who asked)
             job.error = error
 
     def _run_guarded(self, job: Job) -> None:
         self._connection.execute("SAVEPOINT work")
-        self._run_bare(job)
+        self._run_bare(job, None)
         if job.error is not None:
             self._connection.execute("ROLLBACK TO work")
         self._connection.execute("RELEASE work")
@@ -127,14 +187,14 @@ class GroupWriter:
         self,
         loop: asyncio.AbstractEventLoop,
         connection: sqlite3.Connection,
-        run_work: RunWork,
+        run_job: RunJob,
         threads: ThreadPoolExecutor,
         committed: Callable[[], None],
     ) -> None:
         self.thread = threading.get_ident()
         self._loop = loop
         self._connection = connection
-        self._run_work = run_work
+        self._run_job = run_job
         self._threads = threads
         self._committed = committed
         self._waiting: deque[Job] = deque()
@@ -162,6 +222,7 @@ class GroupWriter:
                 continue
             while self._has_next():
                 self._run_next()
+            self._insert_waiting()
             self._commit()
         self._settle()
 
@@ -185,6 +246,7 @@ class GroupWriter:
             if time.perf_counter() > ends:
                 self._loop.call_soon(self._go_on)
                 return
+        self._insert_waiting()
         self._hand_over(self._commit)
 
     def _hand_over(self, step: Callable[[], None]) -> None:
@@ -215,7 +277,7 @@ class GroupWriter:
                 self._give_up(error)
             return False
         self._busy_since = None
-        self._group = _Group(self._connection, self._run_work)
+        self._group = _Group(self._connection, self._run_job)
         return True
 
     def _give_up(self, error: sqlite3.OperationalError) -> None:
@@ -229,9 +291,18 @@ class GroupWriter:
         return bool(self._waiting) and self._group is not None and not self._group.is_full
 
     def _run_next(self) -> None:
-        assert self._group is not None
+        self._go_through(lambda group: group.run(self._waiting.popleft()))
+
+    def _insert_waiting(self) -> None:
+        # Here, not in the thread of the commit: row by row it would wait there for the interpreter.
+        self._go_through(_Group.insert_waiting)
+
+    def _go_through(self, step: Callable[[_Group], None]) -> None:
+        """Do a step with the open group, if there is one. Where the database fails, all of it has failed."""
+        if self._group is None:
+            return
         try:
-            self._group.run(self._waiting.popleft())
+            step(self._group)
         except sqlite3.Error as error:
             self._group.fail(error)
             self._ended += self._group.jobs

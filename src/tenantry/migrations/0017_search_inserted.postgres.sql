@@ -1,0 +1,1 @@
+-- PostgreSQL keeps its search index by itself.
