@@ -18,8 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audit_events import ACTIONS, declare, new_organization, random_event, value_of, write
-from support import Server, caller_in, client, grant, open_migrated, wait_until_served
-from tenantry.audit_logs import exports, links, sealing, sheet
+from support import Server, caller_in, client, grant, open_migrated, seal_all
+from tenantry.audit_logs import exports, links, sheet
 from tenantry.audit_logs.exports import InvalidLink, Part, Work
 from tenantry.audit_logs.links import Link
 from tenantry.audit_logs.stored import public_keys
@@ -524,12 +524,6 @@ def test_what_is_not_sealed_yet_is_exported_too(trail: Trail, body: Json) -> Non
     trail.make(20)
     found = checked(trail.download(export_id), {})
     assert found.unsealed == sum(not body or each.actor.id == "user_1" for each in trail.events)
-
-
-def seal_all(database: Database) -> None:
-    wait_until_served(database)
-    while database.write(sealing.seal):
-        pass
 
 
 def test_an_export_as_ndjson_holds_the_events_as_they_are_read(

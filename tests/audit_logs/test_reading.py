@@ -22,8 +22,8 @@ from audit_events import (
     value_of,
     write,
 )
-from support import Access, Server, caller_in, client, fresh_database_url, grant, open_migrated, wait_until_served
-from tenantry.audit_logs import reading, sealing
+from support import Access, Server, caller_in, client, fresh_database_url, grant, open_migrated, seal_all
+from tenantry.audit_logs import reading
 from tenantry.audit_logs.filters import Place, is_place, place_of, text_of
 from tenantry.audit_logs.search import ROUNDS
 from tenantry.audit_logs.wire import EventPlace, ListAuditLogEvents, OccurredAt
@@ -235,9 +235,7 @@ def test_an_event_is_read_as_it_was_written(api: httpx.Client, organization_id: 
 def test_an_event_shows_its_place_in_the_chain_once_it_is_sealed(trails: Trails) -> None:
     query = ListAuditLogEvents(organization_id=trails.ids[0], limit=1)
     assert msgspec.json.decode(trails.page(query).data[0])["seal"] is None
-    wait_until_served(trails.database)
-    while trails.database.write(sealing.seal):
-        pass
+    seal_all(trails.database)
     seal = msgspec.json.decode(trails.page(query).data[0])["seal"]
     assert 1 <= seal["sequence"] <= _COUNT
     assert len(bytes.fromhex(seal["hash"])) == 32

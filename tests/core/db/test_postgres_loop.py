@@ -5,13 +5,16 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
+from psycopg.errors import DivisionByZero
 
-from support import fresh_database_url, open_migrated
+from support import fresh_database_url
 from tenantry.core.db import Database, Transaction, Work, open_database
 from tenantry.core.errors import DatabaseUnavailable
 from tenantry.server import system_world
 
 MEBIBYTE = 1 << 20
+CONNECTIONS = 8
+"""So many that four can write at the same time."""
 
 
 class Refused(Exception):
@@ -22,7 +25,7 @@ class Refused(Exception):
 def database(postgres: str | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     """A database on PostgreSQL with a table of names."""
     with fresh_database_url("postgres", tmp_path_factory.mktemp("database"), postgres) as url:
-        opened = open_migrated(url)
+        opened = open_database(url, system_world(), CONNECTIONS)
         opened.write(lambda tx: tx.run("CREATE TABLE names (name TEXT PRIMARY KEY, payload TEXT)"))
         yield opened
         opened.close()
@@ -188,6 +191,50 @@ async def test_a_connection_that_is_cut_under_shared_work_has_all_of_it_done_onc
     works = [adding("ana"), adding_and_cutting, adding("ben")]
     await asyncio.gather(*(database.write_soon(work, adds=True) for work in works))
     assert await database.read_soon(names) == ["ana", "ben", "cut"]
+
+
+async def test_a_group_of_work_that_another_was_faster_than_is_run_again_as_one(database: Database) -> None:
+    """As when two groups begin the audit trail of one organization."""
+    groups = 2
+    asked = [str(number) for number in range(100)]  # more than one group takes
+
+    def adding_to_a_common_row(name: str) -> Work[None]:
+        def work(tx: Transaction) -> None:
+            if tx.one("SELECT 1 FROM names WHERE name = 'common'") is None:
+                tx.one("SELECT pg_sleep(0.1)")  # until the other group has begun, and sees no more than this one
+                tx.run("INSERT INTO names (name) VALUES ('common') ON CONFLICT (name) DO UPDATE SET payload = ''")
+            tx.run("INSERT INTO names (name, payload) VALUES (:name, pg_current_xact_id()::text)", name=name)
+
+        return work
+
+    works = [adding_to_a_common_row(name) for name in asked]
+    await asyncio.gather(*(database.write_soon(work, adds=True) for work in works))
+    assert await database.read_soon(names) == sorted([*asked, "common"])
+    made_by = await database.read_soon(lambda tx: tx.all("SELECT DISTINCT payload FROM names WHERE payload <> ''"))
+    assert len(made_by) == groups
+
+
+async def test_what_is_told_late_of_a_group_that_was_undone_is_no_failure_of_the_next(database: Database) -> None:
+    attempts: list[int] = []
+
+    def failing_alone(tx: Transaction) -> None:
+        attempts.append(1)
+        tx.one("SELECT 1")
+        if len(attempts) > 1:
+            tx.run_later("SELECT 1 / (:zero)::int", zero=0)
+
+    def adding_later(tx: Transaction) -> None:
+        tx.one("SELECT 1")
+        tx.run_later("INSERT INTO names (name) VALUES ('later')")
+
+    def failing(tx: Transaction) -> None:
+        tx.one("SELECT 1 / (:zero)::int", zero=0)
+
+    works = [failing_alone, adding_later, failing]
+    asked = (database.write_soon(work, adds=True) for work in works)
+    outcomes = await asyncio.gather(*asked, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [DivisionByZero, type(None), DivisionByZero]
+    assert await database.read_soon(names) == ["later"]
 
 
 async def test_who_goes_away_leaves_the_connection_to_the_next(database: Database) -> None:

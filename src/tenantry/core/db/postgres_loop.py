@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, LiteralString, NamedTuple
 
 import psycopg
+from psycopg import errors
 
 from tenantry.core.db.base import Collision, Insertion, Row, T, Transaction, Work, World
 from tenantry.core.db.postgres_errors import ATTEMPTS, COLLISIONS, unavailable
@@ -27,6 +28,9 @@ _LARGEST_GROUP = 64
 _BEGIN = numbered("BEGIN ISOLATION LEVEL REPEATABLE READ")
 _COMMIT = numbered("COMMIT")
 _ROLLBACK = numbered("ROLLBACK")
+
+_CROSSED = (errors.SerializationFailure, errors.DeadlockDetected)
+"""What another transaction is the cause of, never the same one."""
 
 OpenConnection = Callable[[], Awaitable[psycopg.AsyncConnection[Row]]]
 
@@ -244,25 +248,31 @@ class LoopConnections:
                 await asyncio.gather(*(self._run_apart(job) for job in group))
 
     async def _run_together(self, group: list[_Job]) -> bool:
-        """Run jobs in one transaction. Returns False, having undone it, when one stands in the way of others."""
+        """Run jobs in one transaction. Returns False, having undone it, when one stands in the way of others.
+
+        When another transaction was faster, it is run once more: the jobs find what that one made.
+        """
         try:
             pipeline = await self._borrow()
         except Exception as error:  # noqa: BLE001 (whatever it is, it is for those who asked)
             for job in group:
                 _settle(job, error)
             return True
+        works = [job.work for job in group]
         try:
-            outcomes = await self._run_side_by_side(pipeline, [job.work for job in group])
+            outcomes = await self._run_side_by_side(pipeline, works)
+            if isinstance(outcomes, _CROSSED):
+                outcomes = await self._run_side_by_side(pipeline, works)
         finally:
             self._give_back(pipeline)
-        if outcomes is None:
+        if not isinstance(outcomes, list):
             return False
         for job, outcome in zip(group, outcomes, strict=True):
             _settle(job, outcome)
         return True
 
-    async def _run_side_by_side(self, pipeline: Pipeline, works: list[Work[Any]]) -> list[Any] | None:
-        """Return the value of each work, or the exception that it raised; None when all was undone."""
+    async def _run_side_by_side(self, pipeline: Pipeline, works: list[Work[Any]]) -> list[Any] | Exception:
+        """Return the value of each work, or the exception that it raised; what all was undone for, if it was."""
         known: dict[object, Any] = {}
 
         def begin(work: Work[Any]) -> asyncio.Future[tuple[Any, bool]]:
@@ -275,12 +285,13 @@ class LoopConnections:
             # The first goes ahead: what it looks up the others need not.
             outcomes = [await begin(works[0])]
             outcomes += await asyncio.gather(*(begin(work) for work in works[1:]))
-            if any(stands_in_the_way for _, stands_in_the_way in outcomes):
+            in_the_way = [error for error, stands_in_the_way in outcomes if stands_in_the_way]
+            if in_the_way:
                 pipeline.post_whatever(_ROLLBACK)
-                return None
+                return _first_cause(in_the_way)
             await start(self.loop, lambda: self._commit(pipeline))
-        except (*COLLISIONS, psycopg.DataError, psycopg.ProgrammingError, ConnectionLost, Undone):
-            return None
+        except (*COLLISIONS, psycopg.DataError, psycopg.ProgrammingError, ConnectionLost, Undone) as error:
+            return error
         except psycopg.OperationalError as error:
             return [unavailable(error)] * len(works)
         except Exception as error:  # noqa: BLE001 (whatever it is, it is for those who asked)
@@ -303,6 +314,11 @@ def _outcome(tx: PipelineTransaction, work: Work[Any]) -> tuple[Any, bool]:
         return error, True
     except Exception as error:  # noqa: BLE001 (whatever it is, it is for the one who asked)
         return error, tx.has_changed
+
+
+def _first_cause(failures: list[Exception]) -> Exception:
+    """Return the failure of a work of its own, rather than that of one which was undone with it."""
+    return next((error for error in failures if not isinstance(error, Undone)), failures[0])
 
 
 def _settle(job: _Job, outcome: Any) -> None:

@@ -288,8 +288,12 @@ class Pipeline:
             self.close(lost)
 
     def _note(self, result: PGresult) -> None:
-        if self.failure is None and result.status not in _GOOD and result.status != ExecStatus.PIPELINE_ABORTED:
-            self.failure = errors.error_from_result(result)
+        if self.failure is not None or result.status in _GOOD or result.status == ExecStatus.PIPELINE_ABORTED:
+            return
+        failure = errors.error_from_result(result)
+        # What is run after a failure fails too. It may be told when the next transaction has begun already.
+        if not isinstance(failure, errors.InFailedSqlTransaction):
+            self.failure = failure
 
     def _fail(self, question: _Question, error: Exception) -> None:
         if not question.askers:
