@@ -79,7 +79,7 @@ def has_due(tx: Transaction) -> bool:
     """Return whether a pending export is to be worked at now."""
     return (
         tx.one(
-            "SELECT 1 FROM audit_log_exports WHERE state = 'pending' AND next_at <= :now LIMIT 1",
+            "SELECT 1 FROM audit_log_exports WHERE state = 'pending' AND next_at <= :now ORDER BY next_at LIMIT 1",
             now=tx.milliseconds,
         )
         is not None

@@ -31,22 +31,30 @@ _HOLDS_FOLDED = {
 }
 
 
+_INDEXED = ("action", "actor_id")
+
+
 class Narrowing(msgspec.Struct, frozen=True):
-    """Conditions on a row `event`, their parameters, and what of the filter is left to compare with."""
+    """Conditions on a row `event`, their parameters, and what of the filter is left to compare with.
+
+    `indexed` are those of the conditions of which an index says, without a look at the event, whether they hold.
+    """
 
     conditions: list[str]
+    indexed: list[str]
     parameters: dict[str, object]
     rest: Filter
 
 
 def narrowing(engine: str, chosen: Filter) -> Narrowing:
     """Return what leaves out events that are not `chosen`: it never leaves out one that is."""
-    conditions, parameters = [], dict[str, object]()
+    named, parameters = dict[str, str](), dict[str, object]()
     columns = {"action": chosen.actions, "actor_id": chosen.actor_ids, "actor_type": chosen.actor_types}
     for name, values in columns.items():
         if values:
-            conditions.append(f"event.{name} {'=' if len(values) == 1 else 'IN'} :event_{name}")
+            named[name] = f"event.{name} {'=' if len(values) == 1 else 'IN'} :event_{name}"
             parameters[f"event_{name}"] = values[0] if len(values) == 1 else values
+    conditions, indexed = list(named.values()), [named[name] for name in _INDEXED if name in named]
     rest = msgspec.structs.replace(chosen, actions=[], actor_ids=[], actor_types=[])
     for name, values in _written(rest).items():
         names = [f"{name}_{number}" for number in range(len(values))]
@@ -55,7 +63,7 @@ def narrowing(engine: str, chosen: Filter) -> Narrowing:
     if rest.text.isascii() and _is_written_as_it_is(rest.text):
         conditions.append(_HOLDS_FOLDED[engine].format("text"))
         parameters["text"] = rest.text
-    return Narrowing(conditions, parameters, rest)
+    return Narrowing(conditions, indexed, parameters, rest)
 
 
 def _written(chosen: Filter) -> dict[str, list[str]]:

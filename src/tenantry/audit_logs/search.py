@@ -56,17 +56,11 @@ class _Lead(msgspec.Struct, frozen=True):
 _WHOLE = _Lead()
 
 
-# The time says in which partition an event is.
-_EVENTS = (
-    "SELECT looked.occurred_at, looked.position, event.wire FROM {looked} AS looked JOIN audit_log_events AS event"
-    " ON event.position = looked.position AND event.occurred_at = looked.occurred_at"
-)
-# A subquery is run for each place: a planner that may join would rather read all that an actor ever did. The trail
-# is for the index by a column that a condition is about: it says without a look at the event whether that holds.
-_NARROWED = (
-    "SELECT looked.occurred_at, looked.position, (SELECT event.wire FROM audit_log_events AS event"
-    " WHERE event.position = looked.position AND event.occurred_at = looked.occurred_at"
-    " AND event.trail = :trail{conditions}) FROM ({looked}) AS looked"
+# A subquery is run for each place: a planner that may join would rather read all that an actor ever did. The time
+# says in which partition an event is.
+_AT = (
+    "(SELECT event.{column} FROM audit_log_events AS event WHERE event.position = looked.position"
+    " AND event.occurred_at = looked.occurred_at AND event.trail = :trail{conditions})"
 )
 
 
@@ -83,7 +77,7 @@ class Trail:
         lead = self._lead(cursor, descending=descending)
         rest = _without(self._chosen, lead)
         if rest == ALL:
-            return Walked(self._rows(lead, cursor, most, descending=descending))
+            return Walked(self._look(lead, rest, cursor, most, descending=descending).matches)
         found: list[Found] = []
         for looked in rounds:
             look = self._look(lead, rest, cursor, looked, descending=descending)
@@ -104,14 +98,13 @@ class Trail:
         return self._look(lead, _without(self._chosen, lead), cursor, most, descending=False)
 
     def _look(self, lead: _Lead, rest: Filter, cursor: Place | None, most: int, *, descending: bool) -> Looked:
-        if rest == ALL:
-            found = self._rows(lead, cursor, most, descending=descending)
-            return Looked(found, found[-1].place if len(found) == most else None)
         narrowed = narrowing(self._tx.engine, rest)
-        rows, end = self._narrowed(lead, narrowed, cursor, most, descending=descending)
+        rows = self._narrowed(lead, narrowed, cursor, most, descending=descending)
+        end = Place(*rows[-1][:2]) if len(rows) == most else None
+        found = [Found(Place(*row[:2]), row[2]) for row in rows if row[2] is not None]
         if narrowed.rest != ALL:
-            rows = [row for row in rows if matches(narrowed.rest, _decode(row.wire))]
-        return Looked(rows, end)
+            found = [each for each in found if matches(narrowed.rest, _decode(each.wire))]
+        return Looked(found, end)
 
     def _lead(self, cursor: Place | None, *, descending: bool) -> _Lead:
         """Return the index with the fewest rows, as far as a short look at each can tell."""
@@ -126,24 +119,48 @@ class Trail:
         count: int = self._all(f"SELECT count(*) FROM ({sql}) AS looked", parameters)[0][0]
         return count
 
-    def _rows(self, lead: _Lead, cursor: Place | None, most: int, *, descending: bool) -> list[Found]:
-        """Return the first `most` events of the index past `cursor`."""
-        sql, parameters = self._places(lead, cursor, most, descending=descending)
-        return _found(self._all(_EVENTS.format(looked=f"({sql})"), parameters), descending=descending)
-
     def _narrowed(
         self, lead: _Lead, narrowed: Narrowing, cursor: Place | None, most: int, *, descending: bool
-    ) -> tuple[list[Found], Place | None]:
-        """Return those of the first `most` events past `cursor` that pass, and where the last of all is.
+    ) -> list[Row]:
+        """Return time, position and JSON of the next `most` events: no JSON of those that do not pass."""
+        read = self._looked_up if lead.column else self._in_order
+        sql, parameters = read(lead, narrowed, cursor, most, descending=descending)
+        rows = self._all(sql, parameters | narrowed.parameters)
+        # Whole events are dear to sort for a database, which would copy them.
+        rows.sort(key=itemgetter(0, 1), reverse=descending)
+        return rows[:most]
 
-        That is None where there are fewer.
+    def _looked_up(
+        self, lead: _Lead, narrowed: Narrowing, cursor: Place | None, most: int, *, descending: bool
+    ) -> tuple[str, dict[str, object]]:
+        """Return the query of the events at the first `most` places past `cursor`, and its parameters."""
+        looked, parameters = self._places(lead, cursor, most, descending=descending)
+        wire = _AT.format(column="wire", conditions=_and(narrowed.conditions))
+        # PostgreSQL would read each event; what an index says of one is not spread over as many pages.
+        if narrowed.indexed and self._tx.engine == "postgres":
+            held = _AT.format(column="position", conditions=_and(narrowed.indexed))
+            wire = f"CASE WHEN {held} IS NOT NULL THEN {wire} END"
+        return f"SELECT looked.occurred_at, looked.position, {wire} FROM ({looked}) AS looked", parameters
+
+    def _in_order(
+        self, _whole: _Lead, narrowed: Narrowing, cursor: Place | None, most: int, *, descending: bool
+    ) -> tuple[str, dict[str, object]]:
+        """Return the query of the first `most` events of each stretch past `cursor`, and its parameters.
+
+        Only the index in the order of places can serve it. Where another could, a planner might take this one too.
         """
-        sql, parameters = self._places(lead, cursor, most, descending=descending)
-        conditions = "".join(f" AND {each}" for each in narrowed.conditions)
-        rows = self._all(_NARROWED.format(looked=sql, conditions=conditions), parameters | narrowed.parameters)
-        places = [Place(row[0], row[1]) for row in rows]
-        end = (min(places) if descending else max(places)) if len(rows) == most else None
-        return _found([row for row in rows if row[2] is not None], descending=descending), end
+        wire = "event.wire"
+        if narrowed.conditions:
+            wire = f"CASE WHEN {' AND '.join(narrowed.conditions)} THEN event.wire END"
+        parameters: dict[str, object] = {}
+        stretches = []
+        for number, (stretch, ends) in enumerate(self._stretches(cursor, descending=descending)):
+            parameters |= ends
+            stretches.append(
+                f"SELECT * FROM (SELECT occurred_at, position, {wire} FROM audit_log_events AS event"
+                f" WHERE trail = :trail{stretch}{_order(descending=descending)} LIMIT {most}) AS stretch_{number}"
+            )
+        return " UNION ALL ".join(stretches), parameters
 
     def _places(
         self, lead: _Lead, cursor: Place | None, most: int, *, descending: bool
@@ -158,7 +175,7 @@ class Trail:
         end = f"{_order(descending=descending)} LIMIT {most}"
         distinct = "DISTINCT " if lead.table == "audit_log_targets" else ""
         ranges = []
-        for stretch, ends in _stretches(self._chosen, cursor, descending=descending):
+        for stretch, ends in self._stretches(cursor, descending=descending):
             parameters |= ends
             ranges += [
                 f"SELECT {distinct}occurred_at, position FROM {lead.table}"
@@ -172,6 +189,26 @@ class Trail:
         )
         # An event has one action and one actor, but may have several of the targets asked for.
         return (" UNION " if distinct else " UNION ALL ").join(merged) + end, parameters
+
+    def _stretches(self, cursor: Place | None, *, descending: bool) -> list[tuple[str, dict[str, object]]]:
+        """Return the ranges of places past `cursor` within the filter's times: conditions and their parameters.
+
+        To PostgreSQL what is past a place is one range of an index, to SQLite two: the rest of the place's own
+        time, and the times past it.
+        """
+        start, end = self._chosen.range_start, self._chosen.range_end
+        if cursor is None:
+            return [_between(start, end)]
+        at, past = {"at": cursor.occurred_at, "position": cursor.position}, "<" if descending else ">"
+        time = cursor.occurred_at
+        beyond = _between(start, end, below=time) if descending else _between(start, end, above=time)
+        if (start is not None and time < start) or (end is not None and time > end):
+            return [beyond]
+        if self._tx.engine == "sqlite":
+            return [(f" AND occurred_at = :at AND position {past} :position", at), beyond]
+        # That the time is the place's own or past it says in which partitions to look.
+        sql, ends = _between(start, time) if descending else _between(time, end)
+        return [(f" AND (occurred_at, position) {past} (:at, :position){sql}", at | ends)]
 
     def _all(self, sql: Any, parameters: dict[str, object]) -> list[Row]:
         """Run a query made of the literals of this file, and numbers of it."""
@@ -197,31 +234,13 @@ def _without(chosen: Filter, lead: _Lead) -> Filter:
     return msgspec.structs.replace(rest, **{lead.covers: []}) if lead.covers else rest
 
 
-def _found(rows: list[Row], *, descending: bool) -> list[Found]:
-    # Whole events are dear to sort for a database, which would copy them.
-    rows.sort(key=itemgetter(0, 1), reverse=descending)
-    return [Found(Place(row[0], row[1]), row[2]) for row in rows]
+def _and(conditions: list[str]) -> str:
+    return "".join(f" AND {each}" for each in conditions)
 
 
 def _order(*, descending: bool) -> str:
     way = " DESC" if descending else ""
     return f" ORDER BY occurred_at{way}, position{way}"
-
-
-def _stretches(chosen: Filter, cursor: Place | None, *, descending: bool) -> list[tuple[str, dict[str, object]]]:
-    """Return the ranges of places past `cursor` within the filter's times: conditions and their parameters.
-
-    What is past a place is two ranges of an index: the rest of its own time, and the times past it.
-    """
-    start, end = chosen.range_start, chosen.range_end
-    if cursor is None:
-        return [_between(start, end)]
-    at, past = {"at": cursor.occurred_at, "position": cursor.position}, "<" if descending else ">"
-    within = (start is None or start <= cursor.occurred_at) and (end is None or cursor.occurred_at <= end)
-    tied = [(f" AND occurred_at = :at AND position {past} :position", at)] if within else []
-    if descending:
-        return [*tied, _between(start, end, below=cursor.occurred_at)]
-    return [*tied, _between(start, end, above=cursor.occurred_at)]
 
 
 def _between(

@@ -164,7 +164,7 @@ def lock_to_test(tx: Transaction, most: int) -> list[StreamRow]:
 def is_due(tx: Transaction, grade: Grade) -> bool:
     """Return whether a stream of a grade is due."""
     row = tx.one(
-        "SELECT 1 FROM audit_log_streams WHERE grade = :grade AND due_at <= :now LIMIT 1",
+        "SELECT 1 FROM audit_log_streams WHERE grade = :grade AND due_at <= :now ORDER BY due_at LIMIT 1",
         grade=grade,
         now=tx.milliseconds,
     )
@@ -173,7 +173,10 @@ def is_due(tx: Transaction, grade: Grade) -> bool:
 
 def is_to_test(tx: Transaction) -> bool:
     """Return whether a stream is to be tested now."""
-    row = tx.one("SELECT 1 FROM audit_log_streams WHERE test_due_at <= :now LIMIT 1", now=tx.milliseconds)
+    row = tx.one(
+        "SELECT 1 FROM audit_log_streams WHERE test_due_at <= :now ORDER BY test_due_at LIMIT 1",
+        now=tx.milliseconds,
+    )
     return row is not None
 
 

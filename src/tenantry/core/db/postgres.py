@@ -23,10 +23,15 @@ from tenantry.core.retry import backoff
 
 _CONNECT_SECONDS = 5.0
 # What a GIN index has not taken in yet is looked through by every search: kilobytes, which take it 0.1 ms.
-_CONFIGURE = b"SET synchronous_commit = on; SET gin_pending_list_limit = 256"
+# What the planner believes to cost much is a walk that ends after some rows: to compile it, or to start processes
+# for it, takes longer than to run it.
+_CONFIGURE = (
+    b"SET synchronous_commit = on; SET gin_pending_list_limit = 256;"
+    b" SET jit = off; SET max_parallel_workers_per_gather = 0"
+)
 # On the event loop every statement is a range of an index. The planner takes a table that was never analyzed to be
-# small, and would read all of it; and it would compile what it believes to cost much.
-_CONFIGURE_LOOP = _CONFIGURE + b"; SET enable_seqscan = off; SET jit = off"
+# small, and would read all of it.
+_CONFIGURE_LOOP = _CONFIGURE + b"; SET enable_seqscan = off"
 _THREADS_SHARE = 4
 _LEAST_THREADS = 2
 _MOST_READERS = 2
