@@ -45,7 +45,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = "sk_test_default"
     postgres_connections: Annotated[
         int, Meta(ge=4, le=1000, description="Most connections that one server process holds to PostgreSQL.")
-    ] = 8
+    ] = 12
     max_body_bytes: Annotated[
         int, Meta(ge=1024, le=1 << 30, description="Largest request body, in bytes. A larger one is a 413.")
     ] = 1 << 20

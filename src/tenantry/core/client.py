@@ -7,6 +7,7 @@ import ssl
 import time
 from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache, partial
 from typing import Any
 
 import aiohttp
@@ -22,6 +23,7 @@ Resolve = Callable[[str], Awaitable[list[str]]]
 _KEPT_BYTES = 4096
 _KEEPALIVE_SECONDS = 30.0
 _LOOKUPS_AT_ONCE = 32
+_KNOWN_URLS = 1024
 
 
 class RefusedAddress(OSError):
@@ -51,6 +53,7 @@ class Client:
 
     def __init__(self, policy: TargetPolicy, timeout: float, resolve: Resolve) -> None:
         self._policy = policy
+        self._check_url = lru_cache(_KNOWN_URLS)(partial(check_url, policy=policy))
         connector = aiohttp.TCPConnector(
             limit=0,
             resolver=_Resolver(resolve),
@@ -81,7 +84,7 @@ class Client:
         started = time.perf_counter()
         status, answer, retry_after, error = None, b"", None, None
         try:
-            check_url(url, self._policy)
+            self._check_url(url)
             async with self._session.request(
                 method, url, data=body, headers=headers, allow_redirects=False
             ) as response:

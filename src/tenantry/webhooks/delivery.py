@@ -24,7 +24,11 @@ from tenantry.webhooks.wire import DisabledWebhookEndpoint
 ATTEMPT_PREFIX = "wha"
 DELIVERY_PREFIX = "whd"
 
-_FANNED_AT_ONCE = 40
+AT_ONCE = {"sqlite": 40, "postgres": 80}
+"""How many deliveries to make, claim or record in one transaction, by engine.
+
+On SQLite requests wait meanwhile. On PostgreSQL they do not, but each transaction costs round trips.
+"""
 _DROPPED_AT_ONCE = 500
 _PRUNED_AT_ONCE = 500
 _GONE = 410
@@ -81,7 +85,7 @@ def fan_out(tx: Transaction, environment_id: str) -> None:
     place = store.lock_place(tx, environment_id)
     if place is None:
         return
-    passed = events.settled(tx, environment_id, place.transaction_id, place.position, _FANNED_AT_ONCE)
+    passed = events.settled(tx, environment_id, place.transaction_id, place.position, AT_ONCE[tx.engine])
     if not passed:
         return
     subscriptions = [(each, _names(names)) for each, names in store.select_subscriptions(tx, environment_id)]

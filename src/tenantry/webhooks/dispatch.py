@@ -30,10 +30,7 @@ _LEAST_REST_SECONDS = 0.005
 _AFTER_FAILURE_SECONDS = 1.0
 _STOP_SECONDS = 3.0
 _MOST_AT_ONCE = 512  # in hand, those that wait to be sent among them
-# Written at once: requests wait meanwhile.
-_CLAIMED_AT_ONCE = 40
-_RECORDED_AT_ONCE = 24
-_PACE_BESIDE_REQUESTS = 1650.0  # a second
+_PACE_BESIDE_REQUESTS = 1550.0  # a second
 _BURST_SECONDS = 0.005
 # An endpoint has one delivery at once until it takes one, then a few. Each that it takes quickly is room
 # for another; one that is slow, from the moment at which it is, takes it back to the few, a failure to one.
@@ -99,6 +96,7 @@ class Dispatcher:
         is_asked: Callable[[], bool],
     ) -> None:
         self._database = database
+        self._at_once = delivery.AT_ONCE[database.engine]
         self._clock = clock
         self._chance = chance
         self._options = options
@@ -201,7 +199,7 @@ class Dispatcher:
             line = lines[endpoint_id]
             most = line.room(now, self._options.concurrency)
             if endpoint_id in quick:
-                room = min(2 * most - line.in_hand, _CLAIMED_AT_ONCE, max(part, 1 - line.in_hand), free)
+                room = min(2 * most - line.in_hand, self._at_once, max(part, 1 - line.in_hand), free)
             else:
                 share = _UNTRIED_AT_ONCE if line.begun is None else _TRIED_AT_ONCE
                 room = min(most - line.in_hand, share - doubtful, free)
@@ -267,7 +265,7 @@ class Dispatcher:
 
     async def _record(self) -> None:
         finished, self._finished = self._finished, []
-        some = [finished[at : at + _RECORDED_AT_ONCE] for at in range(0, len(finished), _RECORDED_AT_ONCE)]
+        some = [finished[at : at + self._at_once] for at in range(0, len(finished), self._at_once)]
         await asyncio.gather(*(self._record_some(results) for results in some))
 
     async def _record_some(self, results: list[Result]) -> None:

@@ -181,7 +181,7 @@ def lock_place(tx: Transaction, environment_id: str) -> PlaceRow | None:
 
 def update_place(tx: Transaction, place: PlaceRow) -> None:
     """Move an environment's place."""
-    tx.run(
+    tx.run_later(
         "UPDATE webhook_places SET transaction_id = :transaction_id, position = :position"
         " WHERE environment_id = :environment_id",
         **msgspec.structs.asdict(place),
@@ -323,7 +323,7 @@ def insert_attempts(tx: Transaction, rows: list[AttemptRow]) -> None:
 def update_delivered(tx: Transaction, delivery_ids: list[str]) -> None:
     """Mark deliveries as made, whoever holds their leases."""
     if delivery_ids:
-        tx.run(
+        tx.run_later(
             "UPDATE webhook_deliveries SET status = 'delivered', due_at = NULL, updated_at = :now"
             " WHERE id IN :ids",
             ids=delivery_ids,
@@ -342,7 +342,7 @@ def release(tx: Transaction, claims: list[tuple[str, int]]) -> None:
 
 def update_failed(tx: Transaction, delivery_id: str, attempts: int, due_at: int | None) -> None:
     """Let a delivery be due at that time, or never again, unless its lease has gone to another."""
-    tx.run(
+    tx.run_later(
         "UPDATE webhook_deliveries SET status = :status, due_at = :due_at, updated_at = :now"
         " WHERE id = :id AND attempts = :attempts AND due_at IS NOT NULL",
         id=delivery_id,
@@ -355,7 +355,7 @@ def update_failed(tx: Transaction, delivery_id: str, attempts: int, due_at: int 
 
 def update_recovered(tx: Transaction, endpoint_id: str) -> None:
     """Note that an endpoint takes deliveries."""
-    tx.run(
+    tx.run_later(
         "UPDATE webhook_endpoints SET failing_since = NULL WHERE id = :id AND failing_since IS NOT NULL",
         id=endpoint_id,
     )
@@ -363,7 +363,7 @@ def update_recovered(tx: Transaction, endpoint_id: str) -> None:
 
 def update_failing(tx: Transaction, endpoint_id: str) -> None:
     """Note that an endpoint fails from now on, unless it did before."""
-    tx.run(
+    tx.run_later(
         "UPDATE webhook_endpoints SET failing_since = :now WHERE id = :id AND failing_since IS NULL",
         id=endpoint_id,
         now=tx.milliseconds,
