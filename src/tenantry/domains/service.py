@@ -235,6 +235,8 @@ def check_all_allowed(
 
     What the organization has already, in `current`, may be named again whatever the rules.
     """
+    if not rules.refuse_consumer_domains:
+        return
     kept = {domain.domain for domain in current}
     errors = [
         FieldError(f"domains.{index}", f"each value in domains {CONSUMER}")

@@ -1,6 +1,7 @@
 """The policy on metadata, as pure functions (wire.md section 1.5)."""
 
 from collections.abc import Mapping
+from typing import NoReturn
 
 from tenantry.core.errors import ApiError
 
@@ -29,7 +30,8 @@ def merge(current: Mapping[str, str], change: Mapping[str, object] | None) -> di
     if not change:
         return {}
     for key, value in change.items():
-        _check(key, value)
+        if not _is_allowed(key, value):
+            _refuse(key, value)
     merged = {key: value for key, value in {**current, **change}.items() if isinstance(value, str)}
     if len(merged) > MOST_KEYS:
         raise InvalidMetadata(f"metadata must have at most {MOST_KEYS} keys; this makes {len(merged)}.")
@@ -44,9 +46,15 @@ def check_key(key: str) -> None:
         raise InvalidMetadata(f"metadata key '{key}' must be at most {LONGEST_KEY} characters.")
 
 
-def _check(key: str, value: object) -> None:
+def _is_allowed(key: str, value: object) -> bool:
+    if value is not None and not (isinstance(value, str) and len(value) <= LONGEST_VALUE):
+        return False
+    return 0 < len(key) <= LONGEST_KEY
+
+
+def _refuse(key: str, value: object) -> NoReturn:
+    """Raise InvalidMetadata, which says what is wrong."""
     check_key(key)
-    if value is not None and not isinstance(value, str):
+    if not isinstance(value, str):
         raise InvalidMetadata(f"metadata value of '{key}' must be a string, or null to delete the key.")
-    if isinstance(value, str) and len(value) > LONGEST_VALUE:
-        raise InvalidMetadata(f"metadata value of '{key}' must be at most {LONGEST_VALUE} characters.")
+    raise InvalidMetadata(f"metadata value of '{key}' must be at most {LONGEST_VALUE} characters.")

@@ -279,6 +279,8 @@ def _check_metadata(
     if before == after:
         return []
     keys = metadata_keys.declared_in(tx, caller.environment_id)
+    if not keys:
+        return keys
     changed = {key: value for key, value in after.items() if value != before.get(key)}
     known = metadata_keys.holders(tx, caller.environment_id, keys, [changed])
     metadata_keys.check(keys, known, organization_id, before, after)

@@ -230,9 +230,13 @@ class GroupWriter:
         """Do a part of what waits, and come back for the rest."""
         if self._away is not None:
             return
-        self._settle()
+        answered = self._settle()
         if not self._waiting and self._group is None:
             self._active = False
+            return
+        if len(self._waiting) * 2 < answered:
+            # Those who have their answer soon ask again, and a commit costs few hardly less than many.
+            self._loop.call_soon(self._go_on)
             return
         if not self._open():
             self._loop.call_later(_RETRY_SECONDS, self._go_on)
@@ -314,11 +318,13 @@ class GroupWriter:
             self._ended += self._group.jobs
             self._group = None
 
-    def _settle(self) -> None:
+    def _settle(self) -> int:
+        """Tell those whose work has ended; return how many they are."""
         if not self._ended:
-            return
+            return 0
         ended, self._ended = self._ended, []
         self._committed()
         if not self._loop.is_closed():
             for job in ended:
                 job.settle()
+        return len(ended)
