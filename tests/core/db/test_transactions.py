@@ -179,6 +179,22 @@ def test_a_list_stands_for_its_items(counters: Database) -> None:
     assert rows == [("a",), ("c",)]
 
 
+@pytest.mark.parametrize("count", [1, 127, 128, 129, 5000])
+def test_a_list_may_be_of_any_length(counters: Database, count: int) -> None:
+    for name in ("a", 'a "quoted", \\ one', "ørn"):
+        counters.write(lambda tx, name=name: insert(tx, name))  # type: ignore[misc]
+    others = [f"n{number}" for number in range(count - 1)]
+    for wanted in ("a", 'a "quoted", \\ one', "ørn"):
+        found = counters.read(
+            lambda tx, wanted=wanted: tx.all(  # type: ignore[misc]
+                "SELECT name FROM counters WHERE name IN :names AND value IN :values",
+                names=[*others, wanted],
+                values=list(range(count + 1)),
+            )
+        )
+        assert found == [(wanted,)]
+
+
 def test_a_transaction_has_one_time(database: Database, now: list[int]) -> None:
     def work(tx: Transaction) -> tuple[str, str]:
         before = tx.now

@@ -6,12 +6,17 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, ClassVar, LiteralString, TypeVar
 
+import msgspec
+
 from tenantry.core.clock import Clock, timestamp
 from tenantry.core.entropy import Entropy, alphanumeric
 from tenantry.core.ids import IdSource
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
+
+# SQLite finds a placeholder's name by going through all before it: of 2,000 that is most of the look-up.
+_MOST_PLACEHOLDERS = 128
 
 
 class Collision(Exception):
@@ -74,7 +79,7 @@ class Transaction(ABC):
     """One unit of work: all its statements take effect together or not at all.
 
     Statements name their parameters `:name`. A list given to `IN :name` stands for
-    its items; it must not be empty. Rows are tuples, in the order of the columns.
+    its items, texts or numbers; it must not be empty. Rows are tuples, in the order of the columns.
     `engine` is for the few statements that must differ. `known` is there where several requests
     that only add rows share the transaction: what one has looked up, the next need not.
     """
@@ -203,22 +208,27 @@ class Database(ABC):
 
 
 def expand_lists(sql: LiteralString, parameters: dict[str, object]) -> tuple[str, dict[str, object]]:
-    """Replace each `IN :name` by one placeholder an item: `IN (:name_0, :name_1)`."""
+    """Replace each `IN :name` by one placeholder an item, `IN (:name_0, :name_1)`; a long list goes as JSON."""
     expanded: dict[str, object] = {}
-    lengths: list[tuple[str, int]] = []
+    placeholders: list[tuple[str, int]] = []
     for name, value in parameters.items():
-        if isinstance(value, list):
-            assert value, f"IN :{name} needs a list with items"
-            lengths.append((name, len(value)))
-            expanded.update((f"{name}_{index}", item) for index, item in enumerate(value))
-        else:
+        if not isinstance(value, list):
             expanded[name] = value
-    return _with_placeholders(sql, tuple(lengths)), expanded
+            continue
+        assert value, f"IN :{name} needs a list with items"
+        if len(value) > _MOST_PLACEHOLDERS:
+            placeholders.append((name, 0))
+            expanded[name] = msgspec.json.encode(value).decode()
+        else:
+            placeholders.append((name, len(value)))
+            expanded.update((f"{name}_{index}", item) for index, item in enumerate(value))
+    return _with_placeholders(sql, tuple(placeholders)), expanded
 
 
 @lru_cache(maxsize=1024)
-def _with_placeholders(sql: str, lengths: tuple[tuple[str, int], ...]) -> str:
-    for name, length in lengths:
-        items = ", ".join(f":{name}_{index}" for index in range(length))
+def _with_placeholders(sql: str, placeholders: tuple[tuple[str, int], ...]) -> str:
+    """Return a statement with as many placeholders for each list; one that has none is JSON."""
+    for name, count in placeholders:
+        items = ", ".join(f":{name}_{index}" for index in range(count)) or f"SELECT value FROM json_each(:{name})"
         sql = re.sub(rf"\bIN :{name}\b", f"IN ({items})", sql)
     return sql
