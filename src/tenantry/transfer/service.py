@@ -17,7 +17,8 @@ from tenantry.organizations.wire import Organization
 from tenantry.transfer.files import CsvWriter, columns_of
 from tenantry.transfer.sources import Item, Source, SourceFailed, every
 
-_AT_ONCE = 2000
+# The more there are, the fewer pages of indexes are written again and again, and the more memory it takes.
+_AT_ONCE = 5000
 # While one waits for PostgreSQL another works, on the two connections that threads always have. SQLite has one
 # writer, and threads beside it hold it up.
 _WAITING = {"sqlite": 0, "postgres": 2}
