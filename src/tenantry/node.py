@@ -92,7 +92,7 @@ class Nodes:
             # Receivers hold the time in a signature against their own clock, whatever that of the data shows.
             Dispatcher(database, self._time, random.random, self._webhooks, self._send, app.is_asked),
             build_checker(settings, database, world, random.random, ask),
-            Exporter(database, settings.audit_log_export_days, self._signing_key),
+            Exporter(database, settings.audit_log_export_days, self._signing_key, app.is_asked),
             Shipper(database, world.clock, random.random, settings.audit_stream_timeout_seconds, self._ship),
             event_retention_days=settings.event_retention_days,
             attempt_retention_days=settings.domain_attempt_retention_days,
