@@ -69,17 +69,21 @@ def record(
 
     `previous` holds the old values of the attributes that an update changed.
     """
-    store.insert(tx, _of_caller(tx, caller, Change(event, organization_id, data, previous)))
+    store.insert(tx, _of_caller(tx, caller, _actor(caller), Change(event, organization_id, data, previous)))
 
 
 def record_all(tx: Transaction, caller: Caller, changes: list[Change]) -> None:
     """Record many changes, in this order, as `record` does each."""
+    actor = _actor(caller)
     if changes:
-        store.insert_all(tx, [_of_caller(tx, caller, change) for change in changes])
+        store.insert_all(tx, [_of_caller(tx, caller, actor, change) for change in changes])
 
 
-def _of_caller(tx: Transaction, caller: Caller, change: Change) -> NewEvent:
-    actor = Actor(id=caller.key_id, source="api", name=caller.key_name)
+def _actor(caller: Caller) -> Actor:
+    return Actor(id=caller.key_id, source="api", name=caller.key_name)
+
+
+def _of_caller(tx: Transaction, caller: Caller, actor: Actor, change: Change) -> NewEvent:
     context = Context(actor=actor, previous_attributes=change.previous)
     return _new(tx, caller.environment_id, context, change.event, change.organization_id, change.data)
 

@@ -1,6 +1,7 @@
 """Organizations in bulk: into an environment, out of one, and what two places have that is not the same."""
 
 import io
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,7 +13,7 @@ import msgspec
 from tenantry.core.caller import Caller
 from tenantry.core.db import Database, Transaction
 from tenantry.domains.service import DomainRules
-from tenantry.organizations.imports import Given, Taken, take_in
+from tenantry.organizations.imports import Taken, take_in
 from tenantry.organizations.wire import Organization
 from tenantry.transfer.files import CsvWriter, columns_of
 from tenantry.transfer.sources import Item, Source, SourceFailed, every
@@ -20,8 +21,8 @@ from tenantry.transfer.sources import Item, Source, SourceFailed, every
 # The more there are, the fewer pages of indexes are written again and again, and the more memory it takes.
 _AT_ONCE = 5000
 # While one waits for PostgreSQL another works, on the two connections that threads always have. SQLite has one
-# writer, and threads beside it hold it up.
-_WAITING = {"sqlite": 0, "postgres": 2}
+# writer, which threads beside it hold up but while it commits: then the next is read.
+_AT_WORK = {"sqlite": 1, "postgres": 2}
 _TOLD_EVERY = 500
 
 Format = Literal["ndjson", "csv"]
@@ -42,21 +43,24 @@ def take_all(
 ) -> Iterator[Batch]:
     """Take in what `source` has past `after`, and yield it in its order as it becomes durable.
 
-    Holds a few thousand records in memory at most. Raises SourceFailed, after what was read before has been
+    Holds 15,000 records in memory at most. Raises SourceFailed, after what was read before has been
     yielded.
     """
     waiting: deque[tuple[set[str], Future[Batch]]] = deque()
-    most = _WAITING[database.engine]
+    most = _AT_WORK[database.engine]
     take = partial(_take, database, caller, rules=rules, dry_run=dry_run)
-    with ThreadPoolExecutor(max(1, most), "tenantry-import") as pool:
+    with ThreadPoolExecutor(most, "tenantry-import") as pool:
         try:
             for items in _batches(source.items(after)):
                 about = set().union(*(item.identities for item in items))
-                while any(not about.isdisjoint(others) for others, _ in waiting):
+                while waiting and (
+                    len(waiting) >= most or any(not about.isdisjoint(others) for others, _ in waiting)
+                ):
                     yield waiting.popleft()[1].result()
-                waiting.append((about, pool.submit(take, items)))
-                if len(waiting) > most:
-                    yield waiting.popleft()[1].result()
+                at_commit = threading.Event()
+                waiting.append((about, pool.submit(take, items, at_commit)))
+                if database.engine == "sqlite":
+                    at_commit.wait()
         except SourceFailed:
             yield from (future.result() for _, future in waiting)
             raise
@@ -85,21 +89,33 @@ def _batches(items: Iterator[Item]) -> Iterator[list[Item]]:
         yield batch
 
 
-def _take(database: Database, caller: Caller, items: list[Item], rules: DomainRules, *, dry_run: bool) -> Batch:
+def _take(
+    database: Database,
+    caller: Caller,
+    items: list[Item],
+    at_commit: threading.Event,
+    *,
+    rules: DomainRules,
+    dry_run: bool,
+) -> Batch:
+    """Take in a batch; `at_commit` is set when there is nothing left to do but to make it durable."""
     given = [item.given for item in items if item.given is not None]
-    work = partial(_take_in, caller=caller, given=given, rules=rules, dry_run=dry_run)
-    taken = iter(database.read(work) if dry_run else database.write(work))
+
+    def work(tx: Transaction) -> list[Taken]:
+        try:
+            return take_in(tx, caller, given, rules, dry_run=dry_run)
+        finally:
+            at_commit.set()
+
+    try:
+        taken = iter(database.read(work) if dry_run else database.write(work))
+    finally:
+        at_commit.set()
     outcomes = [
         Taken("refused", item.shown.get("id"), item.problems) if item.given is None else next(taken)
         for item in items
     ]
     return Batch(items[-1].cursor, items, outcomes)
-
-
-def _take_in(
-    tx: Transaction, caller: Caller, given: list[Given], rules: DomainRules, *, dry_run: bool
-) -> list[Taken]:
-    return take_in(tx, caller, given, rules, dry_run=dry_run)
 
 
 def export(tx: Transaction, caller: Caller, form: Format, file: BinaryIO, progress: Callable[[int], None]) -> int:
