@@ -11,6 +11,7 @@ from bench.imports import imports
 from bench.lab import lab
 from bench.organizations import organizations
 from bench.profile import profile
+from bench.scale import scale
 
 
 @click.group()
@@ -18,7 +19,7 @@ def main() -> None:
     """Measure a server of its own on both engines; write tables to bench/results/."""
 
 
-for command in (organizations, compare, events, deliveries, domains, audit, lab, imports, profile):
+for command in (organizations, compare, events, deliveries, domains, audit, lab, imports, profile, scale):
     main.add_command(command)
 
 if __name__ == "__main__":

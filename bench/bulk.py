@@ -52,15 +52,16 @@ def fill(url: str, environment: str, count: int, *, seed: int = SEED, folder: Pa
     copied to PostgreSQL is meanwhile in `folder`.
     """
     if url.startswith("sqlite:"):
-        return _fill_sqlite(url, environment, count, seed)
+        return fill_sqlite(url, environment, count, seed)
     with tempfile.TemporaryDirectory(prefix="tenantry-fill-", dir=folder) as temporary:
         path = Path(temporary) / "filled.db"
-        caller = _fill_sqlite(f"sqlite:///{path}", environment, count, seed)
-        _copy(path, url)
+        caller = fill_sqlite(f"sqlite:///{path}", environment, count, seed)
+        copy(path, url)
     return caller
 
 
-def _fill_sqlite(url: str, environment: str, count: int, seed: int) -> Caller:
+def fill_sqlite(url: str, environment: str, count: int, seed: int) -> Caller:
+    """Do so in a new file of SQLite."""
     database = open_database(url, World(_clock(count), system_world().entropy), 1)
     try:
         migrate.apply(database)
@@ -92,7 +93,7 @@ def _create_some(tx: Transaction, caller: Caller, seed: int, start: int, end: in
         service.create(tx, caller, convert(body, CreateOrganization, strict=True))
 
 
-def _copy(path: Path, url: str) -> None:
+def copy(path: Path, url: str) -> None:
     """Copy the tables that creates write from a file of SQLite to PostgreSQL."""
     source = open_database(f"sqlite:///{path}", system_world(), 1)
     try:

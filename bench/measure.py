@@ -4,7 +4,9 @@ import contextlib
 import shutil
 import statistics
 import subprocess
-from collections.abc import Iterable, Sequence
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from random import Random
 from typing import Generic
@@ -19,6 +21,8 @@ _PREPARED_PER_SECOND = 20_000
 _ANSWER_SECONDS = 30
 GRACE_SECONDS = 30
 _SHOWN_CHARACTERS = 300
+_PACED_CLIENTS = 32
+_LEAD_SECONDS = 0.5
 
 
 class MeasurementFailed(Exception):
@@ -103,6 +107,38 @@ def once(
     return Figures(run.requests / run.seconds, run.p50_ms, run.p99_ms)
 
 
+@contextlib.contextmanager
+def paced(
+    target: Target[L],
+    operation: Operation[L],
+    rate: float,
+    seconds: int,
+    folder: Path,
+    random: Random,
+    reached: list[float],
+) -> Iterator[None]:
+    """Send an operation at a steady rate meanwhile; `reached` is given the rate that there was.
+
+    It begins half a second before, and ends half a second after what lasts `seconds`. Raises MeasurementFailed.
+    """
+    requests = folder / "paced.tsv"
+    lasting = seconds + 1
+    _write(requests, (operation.request(target.loaded, random) for _ in range(int(lasting * rate) + 1)))
+    runs: list[_Run] = []
+    sending = threading.Thread(
+        target=lambda: runs.append(_run(target, operation.name, _PACED_CLIENTS, lasting, requests, rate))
+    )
+    sending.start()
+    time.sleep(_LEAD_SECONDS)
+    try:
+        yield
+    finally:
+        sending.join()
+    if not runs or runs[0].refused or runs[0].broken or runs[0].timed_out:
+        raise MeasurementFailed(f"{operation.name}, {rate:.0f} a second: {runs}")
+    reached.append(runs[0].requests / runs[0].seconds)
+
+
 def medians(runs: Sequence[Figures]) -> Figures:
     """Return the median of each figure."""
     return Figures(
@@ -129,10 +165,13 @@ def _check(target: Target[L], operation: Operation[L], random: Random) -> None:
         raise MeasurementFailed(f"{told} with fewer than {operation.fewest} objects.")
 
 
-def _run(target: Target[L], name: str, connections: int, seconds: int, requests: Path) -> _Run:
+def _run(
+    target: Target[L], name: str, connections: int, seconds: int, requests: Path, rate: float | None = None
+) -> _Run:
     line = [wrk(), "--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s"]
     line += ["--timeout", f"{_ANSWER_SECONDS}s", "--header", f"Authorization: Bearer {target.key}"]
     line += ["--script", str(_SCRIPT), target.base_url, "--", str(requests)]
+    line += [] if rate is None else [str(rate)]
     done = subprocess.run(line, capture_output=True, timeout=seconds + GRACE_SECONDS, check=False)
     if done.returncode != 0:
         raise MeasurementFailed(f"{name}: wrk ended with {done.returncode}: {done.stderr.decode()}")

@@ -10,6 +10,9 @@ import msgspec
 from bench import generate
 
 _FAR = 1 << 40
+_PAGE = 10
+_MANY = 20
+_LETTERS = 12
 
 
 class Loaded(NamedTuple):
@@ -77,6 +80,31 @@ def _page_after(loaded: Loaded, random: Random) -> Request:
     return _listing(limit="10", after=loaded.any_id(random))
 
 
+def _last_page(loaded: Loaded, _random: Random) -> Request:
+    return _listing(limit="10", after=loaded.ids[_PAGE])
+
+
+def _oldest_first(**query: str) -> Request:
+    return Request("GET", f"/organizations?{urlencode(query | {'order': 'asc', 'limit': '10'})}")
+
+
+def _oldest(_loaded: Loaded, _random: Random) -> Request:
+    return _oldest_first()
+
+
+def _oldest_after(loaded: Loaded, random: Random) -> Request:
+    return _oldest_first(after=loaded.any_id(random))
+
+
+def _oldest_first_last(loaded: Loaded, _random: Random) -> Request:
+    return _oldest_first(after=loaded.ids[-_PAGE - 1])
+
+
+def _filter_by_twenty(loaded: Loaded, random: Random) -> Request:
+    domains = [random.choice(loaded.any(random).domain_data).domain for _ in range(_MANY)]
+    return Request("GET", f"/organizations?{urlencode({'domains': domains, 'limit': _PAGE}, doseq=True)}")
+
+
 def _filter(loaded: Loaded, random: Random) -> Request:
     return _listing(domains=random.choice(loaded.any(random).domain_data).domain)
 
@@ -97,6 +125,24 @@ def _search_name(loaded: Loaded, random: Random) -> Request:
     return _listing(search=loaded.any(random).name)
 
 
+def _search_letters(loaded: Loaded, random: Random) -> Request:
+    name = loaded.any(random).name
+    start = random.randrange(max(1, len(name) - _LETTERS))
+    return _listing(search=name[start : start + _LETTERS])
+
+
+def _search_two_letters(loaded: Loaded, random: Random) -> Request:
+    return _listing(search=random.choice(loaded.any(random).name.split()[:3])[:2])
+
+
+def _search_absent(_loaded: Loaded, random: Random) -> Request:
+    return _listing(search="".join(random.choice("qxzjkvw") for _ in range(_LETTERS)))
+
+
+def _events(_loaded: Loaded, _random: Random) -> Request:
+    return Request("GET", "/events?events=organization.created&limit=100")
+
+
 def _create(loaded: Loaded, random: Random) -> Request:
     made = generate.organization(loaded.seed, _FAR + random.randrange(_FAR))
     domains = [generate.DomainData(made.domain_data[0].domain, "pending")]
@@ -108,6 +154,10 @@ def _update(loaded: Loaded, random: Random) -> Request:
     # A value that was never there: an update that changes nothing writes nothing.
     body = {"metadata": {"reviewed": f"{random.getrandbits(64):016x}"}}
     return Request("PUT", f"/organizations/{loaded.any_id(random)}", msgspec.json.encode(body))
+
+
+def _delete(loaded: Loaded, _random: Random) -> Request:
+    return Request("DELETE", f"/organizations/{loaded.ids.pop()}")
 
 
 def _ownership(loaded: Loaded, random: Random) -> Request:
@@ -141,6 +191,22 @@ OPERATIONS = (
     Operation("create", _create, writes=True),
     Operation("update", _update, writes=True),
 )
+
+LISTS = (
+    Operation("list of ten, last page", _last_page, fewest=10),
+    Operation("oldest first, first page", _oldest, fewest=10),
+    Operation("oldest first, after any id", _oldest_after),
+    Operation("oldest first, last page", _oldest_first_last, fewest=10),
+    Operation("filter by twenty domains", _filter_by_twenty, fewest=10),
+    Operation("search, 12 letters of a name", _search_letters, fewest=1),
+    Operation("search, two letters", _search_two_letters, fewest=1),
+    Operation("search, 12 letters of no name", _search_absent),
+    Operation("page of 100 events", _events, fewest=100),
+)
+"""More that reads, each of which size could make slower."""
+
+DELETE = Operation("delete", _delete, writes=True)
+"""Takes the ids that it deletes away from what is loaded."""
 
 ON_THE_WIRE = tuple(operation for operation in OPERATIONS if not operation.extension)
 """Those that any server of the public wire has."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from random import Random
 
 import click
+import msgspec
 
 from bench import generate, server
 from bench.bulk import fill
@@ -24,6 +25,17 @@ _ENVIRONMENT = "filled"
 _CONNECTIONS = 2
 _RUNS = 40
 _MILLISECONDS = 1000
+
+
+class Timing(msgspec.Struct, frozen=True):
+    """How long queries of one kind take, in milliseconds, and how many are on their pages."""
+
+    kind: str
+    matches: float
+    median: float
+    p95: float
+    longest: float
+
 
 Draw = Callable[[Random, int], str]
 Query = Callable[[Random, int], ListOrganizations]
@@ -116,8 +128,7 @@ def filled(count: int, engine: str, folder: Path) -> Iterator[tuple[Database, Ca
 def main(count: int, engine: str, folder: Path) -> None:
     """Fill a fresh database and time the operation that answers a search, without HTTP."""
     with filled(count, engine, folder) as (database, caller):
-        kinds = [(kind, _searching(draw)) for kind, draw in KINDS]
-        click.echo(report("search", database, caller, count, kinds))
+        click.echo(report("search", database, caller, count, SEARCHES))
 
 
 def _searching(draw: Draw) -> Query:
@@ -127,19 +138,25 @@ def _searching(draw: Draw) -> Query:
 def report(name: str, database: Database, caller: Caller, count: int, kinds: Iterable[tuple[str, Query]]) -> str:
     """Return a table: what each kind of query takes."""
     header = [name, "matches on the page", "median ms", "p95 ms", "max ms"]
-    return table(header, list(_rows(database, caller, count, kinds)))
+    return table(header, [row(timing) for timing in timings(database, caller, count, kinds)])
 
 
-def _rows(
+def row(timing: Timing) -> list[str]:
+    """Return the cells of a timing."""
+    figures = (timing.median, timing.p95, timing.longest)
+    return [timing.kind, f"{timing.matches:.0f}", *(f"{each:.2f}" for each in figures)]
+
+
+def timings(
     database: Database, caller: Caller, count: int, kinds: Iterable[tuple[str, Query]]
-) -> Iterator[list[str]]:
+) -> Iterator[Timing]:
+    """Yield what each kind of query takes."""
     random = Random(SEED)
     for kind, draw in kinds:
         runs = sorted(_timed(database, caller, draw(random, count)) for _ in range(_RUNS))
         times = [seconds * _MILLISECONDS for seconds, _ in runs]
         shown = statistics.median(matches for _, matches in runs)
-        p95 = times[int(len(times) * 0.95)]
-        yield [kind, f"{shown:.0f}", f"{statistics.median(times):.2f}", f"{p95:.2f}", f"{times[-1]:.2f}"]
+        yield Timing(kind, shown, statistics.median(times), times[int(len(times) * 0.95)], times[-1])
 
 
 def _timed(database: Database, caller: Caller, query: ListOrganizations) -> tuple[float, int]:
@@ -148,6 +165,9 @@ def _timed(database: Database, caller: Caller, query: ListOrganizations) -> tupl
     page = database.read(lambda tx: service.list_page(tx, caller, query))
     return time.perf_counter() - started, len(page.data)
 
+
+SEARCHES = [(kind, _searching(draw)) for kind, draw in KINDS]
+"""The kinds of searches."""
 
 if __name__ == "__main__":
     main()

@@ -72,6 +72,16 @@ def version(engine: str) -> str:
         return f"PostgreSQL {number // 10_000}.{number % 10_000}"
 
 
+def kept_database(name: str) -> tuple[str, bool]:
+    """Return the address of a database on PostgreSQL that stays, and whether it is new. Raises NoPostgres."""
+    url = urlsplit(POSTGRES)._replace(path=f"/{name}").geturl()
+    try:
+        _postgres(f"CREATE DATABASE {name}")
+    except psycopg.errors.DuplicateDatabase:
+        return url, False
+    return url, True
+
+
 def settle(database: str) -> None:
     """Bring PostgreSQL's statistics up to date at once, as autovacuum does a minute after a load."""
     if database.startswith("postgresql:"):
@@ -80,9 +90,14 @@ def settle(database: str) -> None:
 
 def prepare(database: str) -> str:
     """Migrate a new database, make an environment and a key; return the key. Raises ServerFailed."""
-    _tenantry("migrate", "--database", database)
+    migrate(database)
     _tenantry("environments", "create", ENVIRONMENT, "--database", database)
     return new_key(database, ENVIRONMENT)
+
+
+def migrate(database: str) -> None:
+    """Migrate a database. Raises ServerFailed."""
+    _tenantry("migrate", "--database", database)
 
 
 def new_key(database: str, environment: str) -> str:
@@ -149,6 +164,10 @@ class Server:
         """Return the resident bytes of its processes, what they share counted for each."""
         return sum(_resident(pid) for pid in _tree(self._process.pid))
 
+    def largest(self) -> int:
+        """Return the resident bytes of its largest process."""
+        return max(_resident(pid) for pid in _tree(self._process.pid))
+
     def complaints(self) -> str:
         """Return the first errors in its log, which is gone with the folder."""
         with self._log.open(encoding="utf-8") as lines:
@@ -165,11 +184,13 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(database: str, folder: Path, settings: Mapping[str, str] = MappingProxyType({})) -> Iterator[Server]:
+def serving(
+    database: str, folder: Path, settings: Mapping[str, str] = MappingProxyType({}), *, workers: int = 1
+) -> Iterator[Server]:
     """Yield Tenantry's server, and stop it afterwards, whatever happened."""
 
     def line(port: int) -> list[str]:
-        return [TENANTRY, "serve", "--database", database, "--port", str(port)]
+        return [TENANTRY, "serve", "--database", database, "--port", str(port), "--workers", str(workers)]
 
     with _running(Server(line, folder, {**_NO_DNS, **settings})) as server:
         yield server

@@ -1,0 +1,76 @@
+"""Databases of many organizations that are filled once and stay, so that they can be measured in parts."""
+
+import sqlite3
+from functools import partial
+from pathlib import Path
+
+from bench import server
+from bench.bulk import copy, fill_sqlite
+from bench.load import SEED
+from bench.operations import DECLARED
+from tenantry.core.caller import Caller
+from tenantry.core.db import Transaction, open_database
+from tenantry.organizations import metadata_keys
+from tenantry.organizations.wire import DeclareMetadataKey
+from tenantry.server import system_world
+
+
+def kept(engine: str, count: int, folder: Path) -> str:
+    """Return the address of the database with `count` organizations, which is filled if it is not there.
+
+    What is copied to PostgreSQL is the file of SQLite, which stays as well.
+    """
+    if engine == "sqlite":
+        return f"sqlite:///{_file(count, folder)}"
+    url, new = server.kept_database(f"tenantry_bench_scale_{count}")
+    if new:
+        server.migrate(url)
+        copy(_file(count, folder), url)
+        _declare(url)
+        server.settle(url)
+    return url
+
+
+def _file(count: int, folder: Path) -> Path:
+    """Return the file of SQLite, filled. One that was begun and not finished is begun anew."""
+    path, begun = (folder / f"scale-{count}{suffix}" for suffix in (".db", ".begun"))
+    if not path.exists():
+        for part in folder.glob(f"{begun.name}*"):
+            part.unlink()
+        fill_sqlite(f"sqlite:///{begun}", server.ENVIRONMENT, count, SEED)
+        _declare(f"sqlite:///{begun}")
+        with sqlite3.connect(begun) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.close()
+        begun.rename(path)
+    return path
+
+
+def caller_of(tx: Transaction) -> Caller:
+    """Return a caller of the environment that was filled."""
+    row = tx.one("SELECT id, slug FROM environments WHERE slug = :slug", slug=server.ENVIRONMENT)
+    assert row is not None
+    return Caller(row[0], row[1], "exclusive", "", "", read_only=False)
+
+
+def ids_of(tx: Transaction, count: int) -> list[str]:
+    """Return the ids of the organizations that it was filled with, in the order of the generator."""
+    rows = tx.all(
+        "SELECT id FROM organizations WHERE environment_id = :environment_id ORDER BY id LIMIT :count",
+        environment_id=caller_of(tx).environment_id,
+        count=count,
+    )
+    return [row[0] for row in rows]
+
+
+def _declare(url: str) -> None:
+    """Declare the metadata keys that are filtered by, and check all organizations."""
+    database = open_database(url, system_world(), connections=1)
+    try:
+        caller = database.read(caller_of)
+        for key in DECLARED:
+            database.write(partial(metadata_keys.declare, caller=caller, key=key, body=DeclareMetadataKey()))
+            while database.write(partial(metadata_keys.advance, environment_id=caller.environment_id, key=key)):
+                pass
+    finally:
+        database.close()

@@ -1,0 +1,186 @@
+"""`python -m bench scale`: every operation at a million organizations, beside what it is at a thousand.
+
+The databases are filled once and stay, as do the figures: it can be done in parts.
+"""
+
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from typing import Any, NamedTuple
+
+import click
+import msgspec
+
+from bench import command, measure, server
+from bench.kept import caller_of, ids_of, kept
+from bench.load import SEED
+from bench.measure import Figures
+from bench.operations import CONSTANT, DELETE, LISTS, OPERATIONS, Loaded, Operation
+from bench.scale_report import BAR_CLIENTS, CLIENTS, MOST_CLIENTS, Beside, Measured, cell, page
+from bench.search import SEARCHES, timings
+from tenantry.core.db import open_database
+from tenantry.server import system_world
+
+_BY_NAME = {operation.name: operation for operation in (*OPERATIONS, *LISTS, DELETE)}
+_READS = [each for each in _BY_NAME.values() if not each.writes and each is not CONSTANT]
+_WRITES = [each for each in _BY_NAME.values() if each.writes and each is not DELETE]
+_KEPT = "tenantry-scale"
+_BESIDE = ("get", "list of ten, after any id")
+
+
+class Step(NamedTuple):
+    """A part that is measured at once: an operation, or what it is beside creates (`beside`)."""
+
+    size: int
+    workers: int
+    operation: Operation[Loaded]
+    clients: tuple[int, ...]
+    beside: bool = False
+
+
+class _Run(NamedTuple):
+    """Where a step is measured, and how."""
+
+    engine: str
+    running: server.Server
+    target: measure.Target[Loaded]
+    seconds: int
+    repeats: int
+    folder: Path
+
+    def figures(self, operation: Operation[Loaded], clients: int) -> Figures:
+        return measure.measure(
+            self.target, operation, clients, self.seconds, self.repeats, self.folder, Random(SEED)
+        )
+
+
+@click.command()
+@click.option("--count", default=1_000_000, show_default=True, type=click.IntRange(500_000), help="Organizations.")
+@click.option("--few", default=1000, show_default=True, type=click.IntRange(100), help="What it is held against.")
+@click.option("--minutes", default=1e9, show_default="all of it", help="Stop after so long; go on next time.")
+@click.option("--fill-only", is_flag=True, help="Fill the databases, and measure nothing.")
+@command.options
+def scale(count: int, few: int, minutes: float, *, fill_only: bool, **given: Any) -> None:
+    """Every operation with a million organizations; in parts, if that is wanted.
+
+    Databases and figures stay in the folder `tenantry-scale` of --folder.
+    """
+    folder: Path = given["folder"] / _KEPT
+    folder.mkdir(exist_ok=True)
+    conditions = command.conditions("scale", {"count": count}, given)
+    databases = {
+        (engine, size): kept(engine, size, folder) for engine in given["engines"] for size in (few, count)
+    }
+    if fill_only:
+        return
+    ends = time.monotonic() + minutes * 60
+    file = folder / "figures.json"
+    measured = msgspec.json.decode(file.read_bytes(), type=Measured) if file.exists() else Measured()
+    for (engine, size), url in databases.items():
+        for workers in (2, 1):
+            steps = [
+                step
+                for step in _left(engine, count, few, measured)
+                if (step.size, step.workers) == (size, workers)
+            ]
+            if not steps:
+                continue
+            with tempfile.TemporaryDirectory(dir=folder) as temporary:
+                place = command.Place(engine, url, Path(temporary))
+                for _ in _measured(place, steps, measured, given, ends):
+                    file.write_bytes(msgspec.json.encode(measured))
+    left = sum(len(list(_left(engine, count, few, measured))) for engine in given["engines"])
+    if left:
+        click.echo(f"{left} parts are left: run it again.")
+        return
+    command.publish(page(measured, count, few, conditions), f"scale-{count}.md")
+
+
+def _left(engine: str, count: int, few: int, measured: Measured) -> Iterator[Step]:
+    """Yield the steps that were not made yet, in their order: what reads before what writes."""
+    for step in _steps(engine, count, few):
+        done = measured.beside if step.beside else measured.figures
+        if any(
+            cell(engine, step.size, step.workers, step.operation.name, clients) not in done
+            for clients in step.clients
+        ):
+            yield step
+
+
+def _steps(engine: str, count: int, few: int) -> Iterator[Step]:
+    for operation in _READS:
+        yield Step(few, 1, operation, (BAR_CLIENTS,))
+    if engine == "postgres":
+        for name in _BESIDE:
+            yield Step(count, 2, _BY_NAME[name], (BAR_CLIENTS, MOST_CLIENTS))
+    for operation in (*_READS, *_WRITES):
+        yield Step(count, 1, operation, CLIENTS)
+    for name in _BESIDE:
+        yield Step(count, 1, _BY_NAME[name], (BAR_CLIENTS,), beside=True)
+    yield Step(count, 1, DELETE, CLIENTS)
+
+
+def _measured(
+    place: command.Place, steps: list[Step], measured: Measured, given: dict[str, Any], ends: float
+) -> Iterator[None]:
+    """Measure steps that share a server; yield after each of them."""
+    if time.monotonic() > ends:
+        return
+    measured.versions[place.engine] = server.version(place.engine)
+    size, workers = steps[0].size, steps[0].workers
+    database = open_database(place.database, system_world(), connections=1)
+    try:
+        ids = database.read(lambda tx: ids_of(tx, size))
+        if size not in measured.searches.setdefault(place.engine, {}):
+            caller = database.read(caller_of)
+            measured.searches[place.engine][size] = list(timings(database, caller, size, SEARCHES))
+    finally:
+        database.close()
+    key = server.new_key(place.database, server.ENVIRONMENT)
+    with server.serving(place.database, place.folder, workers=workers) as running:
+        target = measure.Target(running.base_url, key, Loaded(SEED, ids))
+        run = _Run(place.engine, running, target, given["seconds"], given["repeats"], place.folder)
+        for step in steps:
+            if time.monotonic() > ends:
+                return
+            if step.beside:
+                _measure_beside(run, step, measured)
+            else:
+                _measure(run, step, measured)
+            name = f"{place.engine} {size} {workers}"
+            measured.memory[name] = max(measured.memory.get(name, 0), running.largest())
+            yield
+
+
+def _measure(run: _Run, step: Step, measured: Measured) -> None:
+    for clients in step.clients:
+        name = cell(run.engine, step.size, step.workers, step.operation.name, clients)
+        figures = measured.figures[name] = run.figures(step.operation, clients)
+        click.echo(f"{name:60}  {figures.rate:9,.0f}/s  p99 {figures.p99_ms:7.2f} ms")
+
+
+def _measure_beside(run: _Run, step: Step, measured: Measured) -> None:
+    """Measure reads without and with creates at half of the most that there were a second, in turn."""
+    create = _BY_NAME["create"]
+    top = max(measured.figures[cell(run.engine, step.size, 1, create.name, clients)].rate for clients in CLIENTS)
+    clients, random = step.clients[0], Random(SEED + len(measured.beside))
+    writes: list[float] = []
+    pairs = []
+    for _ in range(run.repeats):
+        alone = measure.once(run.target, step.operation, clients, run.seconds, run.folder, random)
+        creates = measure.paced(run.target, create, top / 2, run.seconds, run.folder, random, writes)
+        with_creates = measure.once(
+            run.target, step.operation, clients, run.seconds, run.folder, random, meanwhile=creates
+        )
+        pairs.append((alone, with_creates))
+    name = cell(run.engine, step.size, 1, step.operation.name, clients)
+    measured.beside[name] = Beside(
+        measure.medians([alone for alone, _ in pairs]),
+        measure.medians([beside for _, beside in pairs]),
+        statistics.median(writes),
+        top,
+    )
+    click.echo(f"{name:60}  {measured.beside[name]}")
