@@ -14,6 +14,8 @@ from tenantry.organizations import metadata_keys
 from tenantry.organizations.wire import DeclareMetadataKey
 from tenantry.server import system_world
 
+_READ_AT_ONCE = 1 << 24
+
 
 def kept(engine: str, count: int, folder: Path) -> str:
     """Return the address of the database with `count` organizations, which is filled if it is not there.
@@ -53,14 +55,21 @@ def caller_of(tx: Transaction) -> Caller:
     return Caller(row[0], row[1], "exclusive", "", "", read_only=False)
 
 
-def ids_of(tx: Transaction, count: int) -> list[str]:
-    """Return the ids of the organizations that it was filled with, in the order of the generator."""
+def ids_of(tx: Transaction) -> list[str]:
+    """Return the ids of all organizations, oldest first: those that were filled in, in the generator's order."""
     rows = tx.all(
-        "SELECT id FROM organizations WHERE environment_id = :environment_id ORDER BY id LIMIT :count",
+        "SELECT id FROM organizations WHERE environment_id = :environment_id ORDER BY id",
         environment_id=caller_of(tx).environment_id,
-        count=count,
     )
     return [row[0] for row in rows]
+
+
+def warm(url: str) -> None:
+    """Have the system read a file of SQLite into its memory, where that of a server in use is."""
+    if url.startswith("sqlite:///"):
+        with Path(url.removeprefix("sqlite:///")).open("rb", buffering=0) as file:
+            while file.read(_READ_AT_ONCE):
+                pass
 
 
 def _declare(url: str) -> None:

@@ -15,7 +15,7 @@ import click
 import msgspec
 
 from bench import command, measure, server
-from bench.kept import caller_of, ids_of, kept
+from bench.kept import caller_of, ids_of, kept, warm
 from bench.load import SEED
 from bench.measure import Figures
 from bench.operations import CONSTANT, DELETE, LISTS, OPERATIONS, Loaded, Operation
@@ -45,7 +45,6 @@ class _Run(NamedTuple):
     """Where a step is measured, and how."""
 
     engine: str
-    running: server.Server
     target: measure.Target[Loaded]
     seconds: int
     repeats: int
@@ -130,10 +129,11 @@ def _measured(
     if time.monotonic() > ends:
         return
     measured.versions[place.engine] = server.version(place.engine)
+    warm(place.database)
     size, workers = steps[0].size, steps[0].workers
     database = open_database(place.database, system_world(), connections=1)
     try:
-        ids = database.read(lambda tx: ids_of(tx, size))
+        ids = database.read(ids_of)
         if size not in measured.searches.setdefault(place.engine, {}):
             caller = database.read(caller_of)
             measured.searches[place.engine][size] = list(timings(database, caller, size, SEARCHES))
@@ -141,11 +141,11 @@ def _measured(
         database.close()
     key = server.new_key(place.database, server.ENVIRONMENT)
     with server.serving(place.database, place.folder, workers=workers) as running:
-        target = measure.Target(running.base_url, key, Loaded(SEED, ids))
-        run = _Run(place.engine, running, target, given["seconds"], given["repeats"], place.folder)
         for step in steps:
             if time.monotonic() > ends:
                 return
+            target = measure.Target(running.base_url, key, _asked_for(step, ids))
+            run = _Run(place.engine, target, given["seconds"], given["repeats"], place.folder)
             if step.beside:
                 _measure_beside(run, step, measured)
             else:
@@ -153,6 +153,15 @@ def _measured(
             name = f"{place.engine} {size} {workers}"
             measured.memory[name] = max(measured.memory.get(name, 0), running.largest())
             yield
+
+
+def _asked_for(step: Step, ids: list[str]) -> Loaded:
+    """Return the organizations that requests are about: the last quarter is what is deleted, and nothing else."""
+    if step.operation is DELETE:
+        return Loaded(SEED, ids[step.size * 3 // 4 : step.size])
+    if step.operation.name.endswith("last page"):
+        return Loaded(SEED, ids)
+    return Loaded(SEED, ids[: step.size * 3 // 4])
 
 
 def _measure(run: _Run, step: Step, measured: Measured) -> None:
