@@ -18,8 +18,8 @@ from tenantry.organizations.wire import Organization
 from tenantry.transfer.files import CsvWriter, columns_of
 from tenantry.transfer.sources import Item, Source, SourceFailed, every
 
-# The more there are, the fewer pages of indexes are written again and again, and the more memory it takes.
-_AT_ONCE = 5000
+# The more there are, the fewer pages of indexes SQLite writes again and again, and the more memory it takes.
+_AT_ONCE = {"sqlite": 5000, "postgres": 2000}
 # While one waits for PostgreSQL another works, on the two connections that threads always have. SQLite has one
 # writer, which threads beside it hold up but while it commits: then the next is read.
 _AT_WORK = {"sqlite": 1, "postgres": 2}
@@ -43,7 +43,7 @@ def take_all(
 ) -> Iterator[Batch]:
     """Take in what `source` has past `after`, and yield it in its order as it becomes durable.
 
-    Holds 15,000 records in memory at most. Raises SourceFailed, after what was read before has been
+    Holds 10,000 records in memory at most. Raises SourceFailed, after what was read before has been
     yielded.
     """
     waiting: deque[tuple[set[str], Future[Batch]]] = deque()
@@ -51,7 +51,7 @@ def take_all(
     take = partial(_take, database, caller, rules=rules, dry_run=dry_run)
     with ThreadPoolExecutor(most, "tenantry-import") as pool:
         try:
-            for items in _batches(source.items(after)):
+            for items in _batches(source.items(after), _AT_ONCE[database.engine]):
                 about = set().union(*(item.identities for item in items))
                 while waiting and (
                     len(waiting) >= most or any(not about.isdisjoint(others) for others, _ in waiting)
@@ -67,8 +67,8 @@ def take_all(
         yield from (future.result() for _, future in waiting)
 
 
-def _batches(items: Iterator[Item]) -> Iterator[list[Item]]:
-    """Yield the items some at a time, none of which is about the same organization as another.
+def _batches(items: Iterator[Item], most: int) -> Iterator[list[Item]]:
+    """Yield the items, `most` at a time, none of which is about the same organization as another.
 
     Raises SourceFailed as `items` does, after the items before.
     """
@@ -76,7 +76,7 @@ def _batches(items: Iterator[Item]) -> Iterator[list[Item]]:
     seen: set[str] = set()
     try:
         for item in items:
-            if len(batch) >= _AT_ONCE or not seen.isdisjoint(item.identities):
+            if len(batch) >= most or not seen.isdisjoint(item.identities):
                 yield batch
                 batch, seen = [], set()
             batch.append(item)
