@@ -45,10 +45,10 @@ class _Stranger(asyncio.DatagramProtocol):
 
 
 @asynccontextmanager
-async def stranger(reply: Reply) -> AsyncIterator[tuple[ResolverOptions, _Stranger]]:
+async def stranger(reply: Reply, at_port: int = 0) -> AsyncIterator[tuple[ResolverOptions, _Stranger]]:
     loop = asyncio.get_running_loop()
     transport, protocol = await loop.create_datagram_endpoint(
-        lambda: _Stranger(reply), local_addr=("127.0.0.1", 0)
+        lambda: _Stranger(reply), local_addr=("127.0.0.1", at_port)
     )
     host, port = transport.get_extra_info("sockname")
     try:
@@ -126,9 +126,13 @@ async def truncating(sent: Callable[[bytes], bytes]) -> AsyncIterator[ResolverOp
         writer.write(sent(question))
         writer.close()
 
-    async with stranger(lambda question: [answer(question, flags=dns.flags.TC).to_wire()]) as (options, _):
-        [server] = options.servers
-        async with await asyncio.start_server(over_tcp, server.address, server.port):
+    # TCP has the choice of the port: connections of other tests hold many of its numbers, and of UDP's hardly any.
+    async with await asyncio.start_server(over_tcp, "127.0.0.1", 0) as listening:
+        port = listening.sockets[0].getsockname()[1]
+        async with stranger(lambda question: [answer(question, flags=dns.flags.TC).to_wire()], port) as (
+            options,
+            _,
+        ):
             yield options
 
 
