@@ -4,7 +4,7 @@ from typing import LiteralString
 
 import msgspec
 
-from tenantry.core.db import Row, Transaction
+from tenantry.core.db import Insertion, Row, Transaction
 from tenantry.organizations.wire import MetadataKeyState, Violation
 
 
@@ -204,21 +204,26 @@ def select_earlier_holder(
     return row[0] if row else None
 
 
+_INSERTION = Insertion(
+    "organization_metadata",
+    "environment_id text, organization_id text, key text, value text, unique_value text",
+    otherwise=" ON CONFLICT (environment_id, organization_id, key)"
+    " DO UPDATE SET value = excluded.value, unique_value = excluded.unique_value",
+)
+
+
 def put_value(
     tx: Transaction, environment_id: str, organization_id: str, key: str, value: str | None, unique: str | None
 ) -> None:
     """Keep an organization's value of a declared key; `unique` is the value if no other may have it."""
-    tx.run_later(
-        "INSERT INTO organization_metadata (environment_id, organization_id, key, value, unique_value)"
-        " VALUES (:environment_id, :organization_id, :key, :value, :unique)"
-        " ON CONFLICT (environment_id, organization_id, key)"
-        " DO UPDATE SET value = excluded.value, unique_value = excluded.unique_value",
-        environment_id=environment_id,
-        organization_id=organization_id,
-        key=key,
-        value=value,
-        unique=unique,
-    )
+    row: dict[str, object] = {
+        "environment_id": environment_id,
+        "organization_id": organization_id,
+        "key": key,
+        "value": value,
+        "unique_value": unique,
+    }
+    tx.insert(_INSERTION, row)
 
 
 def delete_value(tx: Transaction, environment_id: str, organization_id: str, key: str) -> None:
