@@ -22,7 +22,7 @@ _INTERVAL_SECONDS = 0.25
 _AFTER_FAILURE_SECONDS = 1.0
 _LEASE_MILLISECONDS = 60_000
 # On PostgreSQL a transaction of its own costs as much as a hundred events.
-_LOOKED_AT_ONCE = {"sqlite": 50, "postgres": 200}
+_LOOKED_AT_ONCE = {"sqlite": 50, "postgres": 100}
 _REST_SHARE_ASKED = 2.0
 _REST_SHARE = 0.1
 _LOOKED_IN_A_STEP = 20_000
