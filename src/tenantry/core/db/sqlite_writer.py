@@ -43,11 +43,7 @@ class Shared:
     def wait_to_insert(self, insertion: Insertion, row: dict[str, object]) -> None:
         """Keep a row until `insert_waiting`."""
         self.added += 1
-        rows = self._waiting.get(insertion)
-        if rows is None:
-            self._waiting[insertion] = [row]
-        else:
-            rows.append(row)
+        self._waiting.setdefault(insertion, []).append(row)
 
     def insert_waiting(self, connection: sqlite3.Connection) -> None:
         """Insert the rows that wait, those of a table in the order in which they came."""
