@@ -21,7 +21,7 @@ from tenantry.core.errors import DatabaseUnavailable
 
 BUSY_SECONDS = 5.0
 _RETRY_SECONDS = 0.002
-_SLICE_SECONDS = 0.001
+_SLICE_SECONDS = 0.0003
 _LARGEST_GROUP = 256
 
 
