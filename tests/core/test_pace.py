@@ -5,7 +5,7 @@ import selectors
 
 import pytest
 
-from tenantry.core.pace import Pace
+from tenantry.core.pace import BEAT_SECONDS, Pace
 
 
 class _Leaps(selectors.SelectSelector):
@@ -51,8 +51,27 @@ def test_10_000_who_come_at_once_keep_to_the_rate_in_every_second(rate: int) -> 
     assert [number for _, number in taken] == list(range(10_000))
     times = [time for time, _ in taken]
     most = rate + max(1, rate // 20)
-    assert all(late - early > 0.999 for early, late in zip(times, times[most:], strict=False))
+    assert all(late - early > 0.999 - BEAT_SECONDS for early, late in zip(times, times[most:], strict=False))
     assert times[-1] == pytest.approx(10_000 / rate, rel=0.01)
+
+
+def test_turns_within_a_beat_come_together_and_those_of_the_next_a_beat_later() -> None:
+    async def take_all() -> list[float]:
+        turns = Pace(4 / BEAT_SECONDS, 0.0)
+        taken: list[float] = []
+
+        async def take() -> None:
+            await turns.turn()
+            taken.append(asyncio.get_running_loop().time())
+
+        await asyncio.gather(*(take() for _ in range(400)))
+        return taken
+
+    with asyncio.Runner(loop_factory=_LeapingLoop) as runner:
+        taken = runner.run(take_all())
+    beats = [round(time / BEAT_SECONDS) for time in taken]
+    assert all(taken[at] == pytest.approx(beat * BEAT_SECONDS, abs=5e-4) for at, beat in enumerate(beats))
+    assert {beats.count(beat) for beat in beats[4:-4]} == {4}
 
 
 def test_what_a_loop_that_was_held_up_has_missed_does_not_come_all_at_once() -> None:

@@ -27,10 +27,11 @@ log = structlog.get_logger("tenantry.webhooks")
 
 _INTERVAL_SECONDS = 0.25
 _LEAST_REST_SECONDS = 0.005
+_REST_BESIDE_REQUESTS_SECONDS = 0.008
 _AFTER_FAILURE_SECONDS = 1.0
 _STOP_SECONDS = 3.0
 _MOST_AT_ONCE = 512  # in hand, those that wait to be sent among them
-_PACE_BESIDE_REQUESTS = 1550.0  # a second
+_PACE_BESIDE_REQUESTS = 1500.0  # a second
 _BURST_SECONDS = 0.005
 # An endpoint has one delivery at once until it takes one, then a few. Each that it takes quickly is room
 # for another; one that is slow, from the moment at which it is, takes it back to the few, a failure to one.
@@ -124,7 +125,7 @@ class Dispatcher:
                 async with asyncio.timeout(_INTERVAL_SECONDS):
                     await self._woken.wait()
             self._woken.clear()
-            await asyncio.sleep(_LEAST_REST_SECONDS)
+            await asyncio.sleep(_REST_BESIDE_REQUESTS_SECONDS if self._is_asked() else _LEAST_REST_SECONDS)
 
     @property
     def is_idle(self) -> bool:

@@ -1,6 +1,6 @@
 """The writes of one event loop to SQLite: those that wait together are one transaction, one sync to disk.
 
-They run on the loop itself, a millisecond at a time. In a thread of their own each statement
+They run on the loop itself, a tenth of a millisecond at a time. In a thread of their own each statement
 would wait for the interpreter, which a busy loop lets go of only every few milliseconds. What
 takes long is for a thread all the same: the sync, and work that looks at many rows.
 """
@@ -21,7 +21,7 @@ from tenantry.core.errors import DatabaseUnavailable
 
 BUSY_SECONDS = 5.0
 _RETRY_SECONDS = 0.002
-_SLICE_SECONDS = 0.0003
+_SLICE_SECONDS = 0.0001
 _LARGEST_GROUP = 256
 
 
