@@ -145,8 +145,8 @@ def _window(
     tx: Transaction, environment_id: str, chosen: Filter, limits: Bounds, effort: Effort
 ) -> Window[msgspec.Raw]:
     if chosen == filters.ALL:
-        walked = store.select_page(tx, environment_id, limits)
-        return window(limits, walked, partial(store.has_behind, tx, environment_id, limits))
+        walked, has_any_behind = store.select_page(tx, environment_id, limits)
+        return window(limits, walked, lambda _first: has_any_behind)
     if chosen == Filter(text=chosen.text):
         walked = index.select_page(tx, environment_id, chosen.text, limits)
         return window(limits, walked, partial(index.has_behind, tx, environment_id, chosen.text, limits))

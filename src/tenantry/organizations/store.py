@@ -184,22 +184,24 @@ def select_ids_by_stripe_customer_id(
     return {row[0]: row[1] for row in rows}
 
 
-def select_page(tx: Transaction, environment_id: str, limits: Bounds) -> list[tuple[str, msgspec.Raw]]:
-    """Return ids and JSON of the rows within `limits`, in walking order, and one more if there is one."""
-    sql: LiteralString = "SELECT id, wire FROM organizations WHERE environment_id = :environment_id"
+def select_page(
+    tx: Transaction, environment_id: str, limits: Bounds
+) -> tuple[list[tuple[str, msgspec.Raw]], bool]:
+    """Return ids and JSON of the rows within `limits`, in walking order, and one more if there is one.
+
+    Then whether there are rows behind the cursor, its own among them; False where there is none.
+    """
+    sql: LiteralString = " FROM organizations WHERE environment_id = :environment_id"
+    behind: LiteralString = "NULL"
     parameters: dict[str, object] = {"environment_id": environment_id, "most": limits.limit + 1}
     if limits.cursor is not None:
+        # In the same statement, or every page but the first would cost one more.
+        behind = "EXISTS (SELECT 1" + sql + (" AND id >= :cursor)" if limits.descending else " AND id <= :cursor)")
         sql += " AND id < :cursor" if limits.descending else " AND id > :cursor"
         parameters["cursor"] = limits.cursor
     sql += " ORDER BY id DESC" if limits.descending else " ORDER BY id"
-    return [(row[0], msgspec.Raw(row[1])) for row in tx.all(sql + " LIMIT :most", **parameters)]
-
-
-def has_behind(tx: Transaction, environment_id: str, limits: Bounds, first: str) -> bool:
-    """Return whether there are rows on the other side of `first` than the one `limits` walks to."""
-    sql: LiteralString = "SELECT 1 FROM organizations WHERE environment_id = :environment_id"
-    sql += " AND id > :cursor" if limits.descending else " AND id < :cursor"
-    return tx.one(sql + " LIMIT 1", environment_id=environment_id, cursor=first) is not None
+    rows = tx.all("SELECT id, wire, " + behind + sql + " LIMIT :most", **parameters)
+    return [(row[0], msgspec.Raw(row[1])) for row in rows], bool(rows and rows[0][2])
 
 
 def select_wires(tx: Transaction, environment_id: str, after: str, most: int) -> list[tuple[str, bytes]]:
