@@ -323,7 +323,9 @@ class Trail:
         return self.database.write(lambda tx: exports.claim(tx, LEASE, KEEP_DAYS, None))
 
     def look(self, work: Work, most: int) -> Part:
-        part = self.database.read(lambda tx: exports.look(tx, work, work.place, most))
+        part = self.database.read(lambda tx: exports.look_on(tx, work, work.place, most))
+        if part is None:
+            part = self.database.read(lambda tx: exports.look_at_last(tx, work, work.place, most))
         return Part(zlib.compress(part.content), part.end)
 
     def record(self, work: Work, part: Part) -> None:
@@ -524,6 +526,25 @@ def test_what_is_not_sealed_yet_is_exported_too(trail: Trail, body: Json) -> Non
     trail.make(20)
     found = checked(trail.download(export_id), {})
     assert found.unsealed == sum(not body or each.actor.id == "user_1" for each in trail.events)
+
+
+def test_what_a_file_ends_with_is_left_to_a_look_that_sees_one_state(trail: Trail) -> None:
+    trail.ask(format="ndjson", actor_ids=["user_1"])
+    work = trail.claim()
+    assert work is not None
+
+    def found(most: int) -> tuple[Part | None, Part]:
+        """Return what each of the two looks finds."""
+        return trail.database.read(
+            lambda tx: (exports.look_on(tx, work, None, most), exports.look_at_last(tx, work, None, most))
+        )
+
+    some, some_at_last = found(5)
+    assert some == some_at_last
+    everything, everything_at_last = found(1000)
+    assert everything is None
+    assert everything_at_last.end is None
+    assert some_at_last.content.split(b"\n")[1] in everything_at_last.content
 
 
 def test_an_export_as_ndjson_holds_the_events_as_they_are_read(

@@ -246,18 +246,36 @@ def claim(tx: Transaction, lease_milliseconds: int, keep_days: int, signing_key:
     )
 
 
-def look(tx: Transaction, work: Work, place: str | None, most: int) -> Part:
-    """Return the lines of the matches among the next `most` events past `place`, where a look ended before."""
+def look_on(tx: Transaction, work: Work, place: str | None, most: int) -> Part | None:
+    """Return the lines of the matches among the next `most` events past `place`, where a look ended before.
+
+    None where no more are past them: `look_at_last` then.
+    """
+    part = _look(tx, work, place, most)
+    return None if part.end is None else part
+
+
+def look_at_last(tx: Transaction, work: Work, place: str | None, most: int) -> Part:
+    """Do as `look_on`, and add what the file ends with where no more are past them.
+
+    All of it must be one state of the database (`scans`), or what is sealed meanwhile would be left out.
+    """
+    part = _look(tx, work, place, most)
+    if part.end is not None or work.trail is None or work.format == "csv":
+        return part
+    lines = records.unsealed_lines(tx, work.trail) if work.format == "chain" else ()
+    return Part(part.content + b"".join([*lines, *records.signed_lines(tx, work.trail)]), None)
+
+
+def _look(tx: Transaction, work: Work, place: str | None, most: int) -> Part:
     begins = place is None
     if work.format == "csv":
         return _look_for_rows(tx, work, place, most, sheet.head() if begins else b"")
     head = chain.header_line(work.whose, tx.now, filtered=work.format == "ndjson") if begins else b""
     if work.trail is None:
         return Part(head, None)
-    look_on = _look_for_lines if work.format == "ndjson" else _look_along_chain
-    lines, end = look_on(tx, work, work.trail, place, most)
-    if end is None:
-        lines += records.signed_lines(tx, work.trail)
+    look_for = _look_for_lines if work.format == "ndjson" else _look_along_chain
+    lines, end = look_for(tx, work, work.trail, place, most)
     return Part(head + b"".join(lines), end)
 
 
@@ -280,8 +298,6 @@ def _look_along_chain(
     tx: Transaction, _work: Work, trail: int, place: str | None, most: int
 ) -> tuple[list[bytes], str | None]:
     lines, end = records.sealed_lines(tx, trail, None if place is None else int(place), most)
-    if end is None:
-        lines += records.unsealed_lines(tx, trail)
     return lines, None if end is None else str(end)
 
 
