@@ -253,8 +253,9 @@ def free_port() -> int:
 def _tree(pid: int) -> list[int]:
     found = [pid]
     for children in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in children.read_text().split():
-            found += _tree(int(child))
+        with contextlib.suppress(FileNotFoundError):  # a thread may end meanwhile
+            for child in children.read_text().split():
+                found += _tree(int(child))
     return found
 
 
