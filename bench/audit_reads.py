@@ -8,7 +8,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -23,7 +22,7 @@ from bench.load import SEED
 from bench.operations import Operation, Request
 from bench.report import table, verdict
 from tenantry.core.caller import Caller
-from tenantry.core.clock import system_clock, timestamp
+from tenantry.core.clock import milliseconds_of, system_clock, timestamp
 from tenantry.core.db import Transaction, open_database
 from tenantry.environments import service as environments
 from tenantry.server import system_world
@@ -175,7 +174,7 @@ def _export(running: server.Server, key: str, trail: _Trail, folder: Path) -> st
             }
             export_id = api.post("/audit_logs/exports", json=body).raise_for_status().json()["id"]
             during, made = _beside(api, export_id, lambda: run(seconds=_BESIDE_SECONDS))
-            took = (_time(made["updated_at"]) - _time(made["created_at"])).total_seconds()
+            took = (milliseconds_of(made["updated_at"]) - milliseconds_of(made["created_at"])) / 1000
             started = time.monotonic()
             lines, size = _downloaded(made["url"])
             download = time.monotonic() - started
@@ -217,10 +216,6 @@ def _beside(
         if made["state"] == "ready":
             return measure.medians(runs[:-1] or runs), made  # the last is only in part beside it
     raise measure.MeasurementFailed("The export was not ready in time.")
-
-
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text)
 
 
 def _downloaded(url: str) -> tuple[int, int]:

@@ -89,7 +89,7 @@ class Exporter:
             if place is None or size >= _PART_BYTES:
                 break
             await asyncio.sleep(_REST_SECONDS[engine] if self._is_asked() else 0)
-        return Part(await packed.end() if size else b"", place)
+        return Part(packed.end() if size else b"", place)
 
     async def _look(self, work: Work, place: str | None, most: int) -> Part:
         """Look where the requests are answered: in a thread it would fight them for the interpreter.
@@ -108,22 +108,16 @@ class _Packed:
 
     def __init__(self) -> None:
         self._packer = zlib.compressobj(_LEVEL)
-        self._waiting: list[bytes] = []
-        self._size = 0
-        self._content: list[bytes] = []
+        self._waiting = bytearray()
+        self._packed: list[bytes] = []
 
     async def add(self, content: bytes) -> None:
         """Take in some more."""
-        self._waiting.append(content)
-        self._size += len(content)
-        if self._size >= _PACKED_AT_ONCE_BYTES:
-            await self._pack()
+        self._waiting += content
+        if len(self._waiting) >= _PACKED_AT_ONCE_BYTES:
+            waiting, self._waiting = self._waiting, bytearray()
+            self._packed.append(await asyncio.to_thread(self._packer.compress, waiting))
 
-    async def end(self) -> bytes:
-        """Return all of it; nothing where there was nothing."""
-        await self._pack()
-        return b"".join([*self._content, self._packer.flush()])
-
-    async def _pack(self) -> None:
-        waiting, self._waiting, self._size = b"".join(self._waiting), [], 0
-        self._content.append(await asyncio.to_thread(self._packer.compress, waiting))
+    def end(self) -> bytes:
+        """Return all of it."""
+        return b"".join([*self._packed, self._packer.compress(self._waiting), self._packer.flush()])

@@ -5,7 +5,7 @@ from typing import LiteralString
 import msgspec
 
 from tenantry.core.db import Insertion, Transaction
-from tenantry.core.page import Bounds
+from tenantry.core.page import Bounds, walk, walked
 from tenantry.organizations import index
 
 
@@ -193,14 +193,12 @@ def select_page(
     """
     sql: LiteralString = " FROM organizations WHERE environment_id = :environment_id"
     behind: LiteralString = "NULL"
-    parameters: dict[str, object] = {"environment_id": environment_id, "most": limits.limit + 1}
     if limits.cursor is not None:
         # In the same statement, or every page but the first would cost one more.
         behind = "EXISTS (SELECT 1" + sql + (" AND id >= :cursor)" if limits.descending else " AND id <= :cursor)")
-        sql += " AND id < :cursor" if limits.descending else " AND id > :cursor"
-        parameters["cursor"] = limits.cursor
-    sql += " ORDER BY id DESC" if limits.descending else " ORDER BY id"
-    rows = tx.all("SELECT id, wire, " + behind + sql + " LIMIT :most", **parameters)
+    rows = tx.all(
+        "SELECT id, wire, " + behind + sql + walk(limits), environment_id=environment_id, **walked(limits)
+    )
     return [(row[0], msgspec.Raw(row[1])) for row in rows], bool(rows and rows[0][2])
 
 
