@@ -12,6 +12,7 @@ from bench.lab import lab
 from bench.organizations import organizations
 from bench.profile import profile
 from bench.scale import scale
+from bench.versus import versus
 
 
 @click.group()
@@ -19,7 +20,7 @@ def main() -> None:
     """Measure a server of its own on both engines; write tables to bench/results/."""
 
 
-for command in (organizations, compare, events, deliveries, domains, audit, lab, imports, profile, scale):
+for command in (organizations, compare, events, deliveries, domains, audit, lab, imports, profile, scale, versus):
     main.add_command(command)
 
 if __name__ == "__main__":

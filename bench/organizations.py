@@ -53,7 +53,7 @@ def _measured(place: Place, count: int, conditions: Conditions) -> Result:
         time.sleep(_REST_SECONDS)
         result = Result(place.engine, server.version(place.engine), start_seconds, running.memory())
         ids = _load(running, key, count, result)
-        _declare(running, key)
+        declare(running, key)
         server.settle(place.database)
         target = measure.Target(running.base_url, key, Loaded(SEED, ids))
         result.figures = _measure_all(target, conditions, place, OPERATIONS)
@@ -70,7 +70,7 @@ def _measured_alone(
     key = server.prepare(place.database)
     with server.serving(place.database, place.folder) as running:
         ids = load(running.base_url, key, count)
-        _declare(running, key)
+        declare(running, key)
         server.settle(place.database)
         return _measure_all(
             measure.Target(running.base_url, key, Loaded(SEED, ids)), conditions, place, operations
@@ -90,7 +90,7 @@ def _load(running: server.Server, key: str, count: int, result: Result) -> list[
     return ids
 
 
-def _declare(running: server.Server, key: str) -> None:
+def declare(running: server.Server, key: str) -> None:
     """Declare the metadata keys that are filtered by, and wait until all organizations are checked."""
     with httpx.Client(base_url=running.base_url, headers={"authorization": f"Bearer {key}"}) as client:
         for name in DECLARED:

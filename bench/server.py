@@ -88,25 +88,28 @@ def settle(database: str) -> None:
         _postgres("VACUUM ANALYZE", database)
 
 
-def prepare(database: str) -> str:
+def prepare(database: str, settings: Mapping[str, str] = MappingProxyType({})) -> str:
     """Migrate a new database, make an environment and a key; return the key. Raises ServerFailed."""
-    migrate(database)
-    _tenantry("environments", "create", ENVIRONMENT, "--database", database)
-    return new_key(database, ENVIRONMENT)
+    migrate(database, settings)
+    _tenantry(settings, "environments", "create", ENVIRONMENT, "--database", database)
+    return new_key(database, ENVIRONMENT, settings)
 
 
-def migrate(database: str) -> None:
+def migrate(database: str, settings: Mapping[str, str] = MappingProxyType({})) -> None:
     """Migrate a database. Raises ServerFailed."""
-    _tenantry("migrate", "--database", database)
+    _tenantry(settings, "migrate", "--database", database)
 
 
-def new_key(database: str, environment: str) -> str:
+def new_key(database: str, environment: str, settings: Mapping[str, str] = MappingProxyType({})) -> str:
     """Make a key of an environment; return it. Raises ServerFailed."""
-    return _tenantry("keys", "create", "--environment", environment, "--name", "bench", "--database", database)
+    line = ("keys", "create", "--environment", environment, "--name", "bench", "--database", database)
+    return _tenantry(settings, *line)
 
 
-def _tenantry(*arguments: str) -> str:
-    done = subprocess.run([TENANTRY, *arguments], capture_output=True, text=True, check=False)
+def _tenantry(settings: Mapping[str, str], *arguments: str) -> str:
+    done = subprocess.run(
+        [TENANTRY, *arguments], capture_output=True, text=True, check=False, env=os.environ | settings
+    )
     if done.returncode != 0:
         raise ServerFailed(f"tenantry {arguments[0]}: {done.stderr}")
     return done.stdout.strip()

@@ -6,11 +6,11 @@ after each time.
 """
 
 import asyncio
-import zlib
 from collections.abc import Callable
 from functools import partial
 
 import structlog
+from isal import isal_zlib
 
 from tenantry.audit_logs import exports
 from tenantry.audit_logs.exports import Part, Work
@@ -26,8 +26,9 @@ _LOOKED_AT_ONCE = {"sqlite": 24, "postgres": 56}
 _REST_SECONDS = {"sqlite": 0.001, "postgres": 0.002}
 _LOOKED_IN_A_STEP = 20_000
 _PART_BYTES = 2 << 20
-_PACKED_AT_ONCE_BYTES = 1 << 13  # eight times as much at once takes the second core from others for too long
-_LEVEL = 1  # of compression: a second level would cost half as much again, for a tenth
+# Of compression. What requests wait for this where they are answered is less than the handing over to a thread and
+# back would cost them, the more so as that takes the second core from others.
+_LEVEL = 1
 
 
 class Exporter:
@@ -78,18 +79,22 @@ class Exporter:
         return True
 
     async def _make(self, work: Work) -> Part:
-        packed, size, place = _Packed(), 0, work.place
+        packer = isal_zlib.compressobj(_LEVEL)
+        packed, size, place = [], 0, work.place
         engine = self._database.engine
         most = _LOOKED_AT_ONCE[engine]
         for _ in range(_LOOKED_IN_A_STEP // most):
             part = await self._look(work, place, most)
-            await packed.add(part.content)
             size += len(part.content)
             place = part.end
-            if place is None or size >= _PART_BYTES:
+            if place is None:
+                packed.append(await asyncio.to_thread(packer.compress, part.content))
+                break
+            packed.append(packer.compress(part.content))
+            if size >= _PART_BYTES:
                 break
             await asyncio.sleep(_REST_SECONDS[engine] if self._is_asked() else 0)
-        return Part(packed.end() if size else b"", place)
+        return Part(b"".join([*packed, packer.flush()]) if size else b"", place)
 
     async def _look(self, work: Work, place: str | None, most: int) -> Part:
         """Look where the requests are answered: in a thread it would fight them for the interpreter.
@@ -101,23 +106,3 @@ class Exporter:
             return part
         last = partial(exports.look_at_last, work=work, place=place, most=most)
         return await self._database.read_soon(last, scans=True)
-
-
-class _Packed:
-    """What was looked up, compressed in a thread: that lets the interpreter go meanwhile."""
-
-    def __init__(self) -> None:
-        self._packer = zlib.compressobj(_LEVEL)
-        self._waiting = bytearray()
-        self._packed: list[bytes] = []
-
-    async def add(self, content: bytes) -> None:
-        """Take in some more."""
-        self._waiting += content
-        if len(self._waiting) >= _PACKED_AT_ONCE_BYTES:
-            waiting, self._waiting = self._waiting, bytearray()
-            self._packed.append(await asyncio.to_thread(self._packer.compress, waiting))
-
-    def end(self) -> bytes:
-        """Return all of it."""
-        return b"".join([*self._packed, self._packer.compress(self._waiting), self._packer.flush()])
