@@ -25,6 +25,9 @@ _PARAMETER = re.compile(r"(?<!:):(\w+)")
 _NARROW = 200
 """A range with fewer rows is looked through whole, whatever the other conditions are."""
 
+FEW = 150
+"""Ranges that have fewer rows together are read whole, in no order."""
+
 _SLACK_MILLISECONDS = 20
 """An organization that was made elsewhere has an id that may be a little older or younger than it says."""
 
@@ -124,6 +127,9 @@ class _Lead(msgspec.Struct, frozen=True):
     repeats: bool = False
     """Whether a range may have an id more than once."""
 
+    together: str = ""
+    """All of several ranges as one, whose ids are in no order and may be there more than once."""
+
 
 def _ids_sql(lead: _Lead, span: Span, *, descending: bool) -> str:
     """Return the query of the first `:looked` ids of a way within the span."""
@@ -132,8 +138,7 @@ def _ids_sql(lead: _Lead, span: Span, *, descending: bool) -> str:
 
 @lru_cache(maxsize=512)
 def _ids_within(lead: _Lead, is_above: bool, is_below: bool, descending: bool) -> str:  # noqa: FBT001 (a key of the cache)
-    within = f" AND {lead.column} > :above" if is_above else ""
-    within += f" AND {lead.column} < :below" if is_below else ""
+    within = _within(lead, is_above, is_below)
     end = f" ORDER BY looked_id{' DESC' if descending else ''} LIMIT :looked"
     select = f"SELECT {'DISTINCT ' if lead.repeats else ''}{lead.column} AS looked_id FROM "
     parts = [f"{select}{each}{within}{end}" for each in lead.ranges]
@@ -141,6 +146,29 @@ def _ids_within(lead: _Lead, is_above: bool, is_below: bool, descending: bool) -
         return parts[0]
     merged = (f"SELECT looked_id FROM ({part}) AS range_{number}" for number, part in enumerate(parts))
     return " UNION ".join(merged) + end
+
+
+@lru_cache(maxsize=512)
+def _few_within(lead: _Lead, is_above: bool, is_below: bool, descending: bool) -> str:  # noqa: FBT001 (a key of the cache)
+    """Return the query of `:few` ids of a way of several ranges, and the first `:looked` organizations of these.
+
+    With each how many the few are. To read the first of each range in order, and merge them, takes a database
+    much longer than to read some rows of all.
+    """
+    order = " DESC" if descending else ""
+    return (
+        f"WITH few AS MATERIALIZED (SELECT {lead.column} AS looked_id FROM {lead.together}"
+        f"{_within(lead, is_above, is_below)} LIMIT :few)"
+        " SELECT id, wire, (SELECT count(*) FROM few) FROM organizations WHERE environment_id = :environment_id"
+        f" AND id IN (SELECT DISTINCT looked_id FROM few ORDER BY looked_id{order} LIMIT :looked)"
+        f" ORDER BY id{order}"
+    )
+
+
+def _within(lead: _Lead, is_above: bool, is_below: bool) -> str:  # noqa: FBT001 (as above)
+    return (f" AND {lead.column} > :above" if is_above else "") + (
+        f" AND {lead.column} < :below" if is_below else ""
+    )
 
 
 _ORGANIZATIONS = "organizations WHERE environment_id = :environment_id"
@@ -256,6 +284,9 @@ class _Query:
 
     def _all_of(self, lead: _Lead, span: Span, *, descending: bool, most: int) -> list[Match]:
         """Return the first `most` of the way, which says all that is asked."""
+        few = self._few_of(lead, span, descending=descending, most=most) if lead.together else None
+        if few is not None:
+            return few
         ids = _ids_sql(lead, span, descending=descending)
         rows = self._all(
             "SELECT id, wire FROM organizations WHERE environment_id = :environment_id"
@@ -263,6 +294,14 @@ class _Query:
             looked=most,
             **span.parameters(),
         )
+        return [(row[0], msgspec.Raw(row[1])) for row in rows]
+
+    def _few_of(self, lead: _Lead, span: Span, *, descending: bool, most: int) -> list[Match] | None:
+        """Return the first `most` of a way of several ranges; None where they have more than a few rows."""
+        sql = _few_within(lead, span.above is not None, span.below is not None, descending)
+        rows = self._all(sql, few=FEW, looked=most, **span.parameters())
+        if rows and rows[0][2] == FEW:
+            return None
         return [(row[0], msgspec.Raw(row[1])) for row in rows]
 
     def _matches(self, ids: list[str], rest: str, *, descending: bool, most: int) -> list[Match]:
@@ -329,7 +368,8 @@ def _leads(shape: _Shape, indexed: frozenset[int]) -> tuple[_Lead, ...]:
         leads.append(_Lead((f"{_ORGANIZATIONS} AND stripe_customer_id = :customer",), "stripe_customer_id", "id"))
     if shape.domains:
         ranges = tuple(f"{_DOMAINS} AND domain = :domain_{place}" for place in range(shape.domains))
-        leads.append(_Lead(ranges, "" if shape.domain_state else "domains"))
+        covers = "" if shape.domain_state else "domains"
+        leads.append(_Lead(ranges, covers, together=_together(_DOMAINS, "domain", "domain", shape.domains)))
     leads += [_lead_by_key(number, values) for number, values in enumerate(shape.metadata) if number in indexed]
     if shape.domain_state:
         in_state = f"{_DOMAINS} AND state = :domain_state"
@@ -345,7 +385,14 @@ def _lead_by_key(number: int, values: int) -> _Lead:
     if not values:
         return _Lead((f"{of_key} AND value IS NOT NULL",), f"metadata_{number}")
     ranges = tuple(f"{of_key} AND value = :value_{number}_{place}" for place in range(values))
-    return _Lead(ranges, f"metadata_{number}")
+    return _Lead(ranges, f"metadata_{number}", together=_together(of_key, "value", f"value_{number}", values))
+
+
+def _together(of_all: str, column: str, parameter: str, count: int) -> str:
+    """Return several ranges as one, or nothing if there is one only."""
+    if count == 1:
+        return ""
+    return f"{of_all} AND {column} IN ({', '.join(f':{parameter}_{place}' for place in range(count))})"
 
 
 _HAS_KEY: dict[str, str] = {
