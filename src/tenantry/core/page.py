@@ -96,18 +96,31 @@ def bounds(query: PageQuery) -> Bounds:
     return Bounds(before, descending=not newest_first, reverse=True, limit=query.limit)
 
 
+def past(limits: Bounds) -> LiteralString:
+    """Return the condition that rows are past the cursor, to stand after others; `cursor_of` has its parameter."""
+    if limits.cursor is None:
+        return ""
+    return " AND id < :cursor" if limits.descending else " AND id > :cursor"
+
+
+def in_order(limits: Bounds) -> LiteralString:
+    """Return the order of a query that walks by id."""
+    return " ORDER BY id DESC" if limits.descending else " ORDER BY id"
+
+
+def cursor_of(limits: Bounds) -> dict[str, object]:
+    """Return the parameter of `past`, if it has one."""
+    return {} if limits.cursor is None else {"cursor": limits.cursor}
+
+
 def walk(limits: Bounds) -> LiteralString:
     """Return the end of a query that walks `limits` by id; `walked` has its parameters."""
-    sql: LiteralString = ""
-    if limits.cursor is not None:
-        sql = " AND id < :cursor" if limits.descending else " AND id > :cursor"
-    return sql + (" ORDER BY id DESC LIMIT :most" if limits.descending else " ORDER BY id LIMIT :most")
+    return past(limits) + in_order(limits) + " LIMIT :most"
 
 
 def walked(limits: Bounds) -> dict[str, object]:
     """Return the parameters of `walk`: one row more than the limit tells whether there are more."""
-    cursor = {} if limits.cursor is None else {"cursor": limits.cursor}
-    return {"most": limits.limit + 1, **cursor}
+    return {"most": limits.limit + 1, **cursor_of(limits)}
 
 
 def behind(limits: Bounds) -> LiteralString:

@@ -212,18 +212,26 @@ _INSERTION = Insertion(
 )
 
 
-def put_value(
-    tx: Transaction, environment_id: str, organization_id: str, key: str, value: str | None, unique: str | None
-) -> None:
-    """Keep an organization's value of a declared key; `unique` is the value if no other may have it."""
-    row: dict[str, object] = {
-        "environment_id": environment_id,
-        "organization_id": organization_id,
-        "key": key,
-        "value": value,
-        "unique_value": unique,
-    }
-    tx.insert(_INSERTION, row)
+class Value(msgspec.Struct, frozen=True):
+    """An organization's value of a declared key; `unique_value` is the value if no other may have it."""
+
+    organization_id: str
+    value: str | None
+    unique_value: str | None
+
+
+def put_value(tx: Transaction, environment_id: str, key: str, value: Value) -> None:
+    """Keep an organization's value of a declared key."""
+    tx.insert(_INSERTION, _new_row(environment_id, key, value))
+
+
+def put_values(tx: Transaction, environment_id: str, key: str, values: list[Value]) -> None:
+    """Keep the values (at least one) that organizations have of a declared key, one of each."""
+    tx.insert_all(_INSERTION, [_new_row(environment_id, key, value) for value in values])
+
+
+def _new_row(environment_id: str, key: str, value: Value) -> dict[str, object]:
+    return {"environment_id": environment_id, "key": key, **msgspec.structs.asdict(value)}
 
 
 def delete_value(tx: Transaction, environment_id: str, organization_id: str, key: str) -> None:

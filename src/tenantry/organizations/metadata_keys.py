@@ -200,7 +200,7 @@ def keep(
             store.delete_value(tx, environment_id, organization_id, row.key)
         else:
             unique = value if row.unique and _is_enforced(row) else None
-            store.put_value(tx, environment_id, organization_id, row.key, value, unique)
+            store.put_value(tx, environment_id, row.key, store.Value(organization_id, value, unique))
 
 
 def at_work(tx: Transaction) -> list[tuple[str, str]]:
@@ -244,20 +244,24 @@ def _check_some(
     """Bring some organizations into the index, and note those that break the rule."""
     violations = list(row.violations)
     count = row.violation_count
+    values: list[store.Value] = []
+    holders: dict[str, str] = {}
     for organization_id, metadata in found:
         value = metadata.get(row.key)
         if value is None:
             continue
-        holder = (
-            store.select_earlier_holder(tx, environment_id, row.key, value, organization_id)
-            if row.unique
-            else None
-        )
+        holder = None
+        if row.unique:
+            holder = holders.setdefault(value, organization_id)
+            if holder == organization_id:
+                holder = store.select_earlier_holder(tx, environment_id, row.key, value, organization_id)
         if holder is not None or (row.values is not None and value not in row.values):
             count += 1
             violations.append(Violation(organization_id, value, holder))
         unique = value if row.unique and holder is None else None
-        store.put_value(tx, environment_id, organization_id, row.key, value, unique)
+        values.append(store.Value(organization_id, value, unique))
+    if values:
+        store.put_values(tx, environment_id, row.key, values)
     after = msgspec.structs.replace(
         row,
         position=found[-1][0] if found else row.position,

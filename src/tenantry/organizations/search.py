@@ -6,6 +6,11 @@ rarest terms are looked up, and only those are read. A text shorter than a term 
 of one.
 """
 
+import msgspec
+
+Match = tuple[str, msgspec.Raw]
+"""Id and JSON of an organization whose name contains a text."""
+
 TERM_BYTES = 5
 _DIGITS = 2 * TERM_BYTES
 _PADDING = "00" * (TERM_BYTES - 1)

@@ -7,6 +7,7 @@ import msgspec
 from tenantry.core.db import Insertion, Transaction
 from tenantry.core.page import Bounds, walk, walked
 from tenantry.organizations import index
+from tenantry.organizations.index_sqlite import place_of
 
 
 class OrganizationRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,7 +55,7 @@ def insert_all(tx: Transaction, environment_id: str, rows: list[OrganizationRow]
 def _new_row(environment_id: str, row: OrganizationRow) -> dict[str, object]:
     return {
         "environment_id": environment_id,
-        "place": index.place_of(row.id),
+        "place": place_of(row.id),
         **msgspec.structs.asdict(row),
     }
 

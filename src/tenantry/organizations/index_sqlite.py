@@ -1,0 +1,242 @@
+"""Organizations by a text in their name on SQLite, whose index gives what has the terms in the order of places.
+
+A place sorts as the id does. New names wait for the index, and go into it many at once.
+"""
+
+from typing import LiteralString
+
+import msgspec
+
+from tenantry.core.db import Transaction
+from tenantry.core.ids import time_of
+from tenantry.core.page import Bounds, cursor_of, in_order, past
+from tenantry.organizations.search import Match, beginning, is_short, rarest_terms, terms_of_name
+
+CONTAINS: LiteralString = "instr(folded_name, :text) > 0"
+
+_NEAR = 200
+_SAMPLED = 150
+_FAR = 5_000
+_TERMS = 2
+_WAITING = 256
+_PLACE_BITS = 19
+_LATEST = (1 << 44) - 1
+
+
+def select_page(tx: Transaction, environment_id: str, text: str, limits: Bounds) -> list[Match]:
+    """Return the matches within `limits`, in walking order, and one more than a page takes if there is one."""
+    edge = _edge(tx, environment_id, limits, _NEAR)
+    found = _walk(tx, environment_id, text, limits, edge)
+    if edge is None or len(found) > limits.limit:
+        return found
+    sample = _sample(tx, environment_id, limits, edge)
+    if is_short(text) and (found or text in sample):
+        # Likely in enough names that a longer walk fills the page.
+        edge = _edge(tx, environment_id, limits, _FAR)
+        found = _walk(tx, environment_id, text, limits, edge)
+        if edge is None or len(found) > limits.limit:
+            return found
+    return _look_up(tx, environment_id, text, limits, sample)
+
+
+def place_of(organization_id: str) -> int:
+    """Return the first place of an id's millisecond in the index."""
+    return min(time_of(organization_id), _LATEST) << _PLACE_BITS
+
+
+def take_in(tx: Transaction) -> None:
+    """Give the index the new names that wait for it, if they are many.
+
+    Among requests that share a transaction one looks.
+    """
+    if tx.known is None:
+        _index_waiting(tx)
+    elif take_in not in tx.known:
+        tx.known[take_in] = True
+        _index_waiting(tx)
+
+
+def rename(tx: Transaction, environment_id: str, organization_id: str, folded_name: str) -> None:
+    """Have an organization found by `folded_name`, which is about to be written."""
+    place = _take_out(tx, environment_id, organization_id, folded_name)
+    if place is not None:
+        tx.run("INSERT INTO organizations_to_index (place) VALUES (:place)", place=place)
+        _index_waiting(tx)
+
+
+def delete(tx: Transaction, environment_id: str, organization_id: str) -> None:
+    """Have an organization, which is about to be deleted, found no more."""
+    _take_out(tx, environment_id, organization_id, None)
+
+
+def _edge(tx: Transaction, environment_id: str, limits: Bounds, rows: int) -> str | None:
+    """Return the id of the first row past the first `rows` within `limits`; None when there are no more."""
+    row = tx.one(
+        "SELECT id FROM organizations WHERE environment_id = :environment_id"
+        + past(limits)
+        + in_order(limits)
+        + " LIMIT 1 OFFSET :rows",
+        environment_id=environment_id,
+        rows=rows,
+        **cursor_of(limits),
+    )
+    return row[0] if row else None
+
+
+def _walk(tx: Transaction, environment_id: str, text: str, limits: Bounds, edge: str | None) -> list[Match]:
+    """Return the matches before `edge`, all if it is None, as many as a page takes and one."""
+    sql: LiteralString = "SELECT id, wire FROM organizations WHERE environment_id = :environment_id"
+    parameters = cursor_of(limits)
+    if edge is not None:
+        sql += " AND id > :edge" if limits.descending else " AND id < :edge"
+        parameters["edge"] = edge
+    found = tx.all(
+        sql + past(limits) + " AND " + CONTAINS + in_order(limits) + " LIMIT :most",
+        environment_id=environment_id,
+        text=text,
+        most=limits.limit + 1,
+        **parameters,
+    )
+    return [(row[0], msgspec.Raw(row[1])) for row in found]
+
+
+def _sample(tx: Transaction, environment_id: str, limits: Bounds, edge: str) -> str:
+    """Return some names from the row `edge` on, one a line."""
+    row = tx.one(
+        "SELECT group_concat(folded_name, char(10)) FROM (SELECT folded_name FROM organizations"
+        " WHERE environment_id = :environment_id"
+        + (" AND id <= :edge" if limits.descending else " AND id >= :edge")
+        + in_order(limits)
+        + " LIMIT :rows) AS sampled",
+        environment_id=environment_id,
+        edge=edge,
+        rows=_SAMPLED,
+    )
+    return (row[0] if row else None) or ""
+
+
+def _look_up(tx: Transaction, environment_id: str, text: str, limits: Bounds, sample: str) -> list[Match]:
+    """Return the matches that the index knows of, in the order of places, and those that wait for it.
+
+    That is the order of ids but for those of one millisecond, so the last of these is
+    read to its end.
+    """
+    terms = _terms(environment_id, text, sample)
+    found = _matches(tx, environment_id, text, limits, terms, _places_past(limits), limits.limit + 1)
+    if len(found) > limits.limit:
+        last = found[-1][0]
+        millisecond = last >> _PLACE_BITS << _PLACE_BITS
+        rest = (millisecond, last - 1) if limits.descending else (last + 1, millisecond + (1 << _PLACE_BITS) - 1)
+        found += _matches(tx, environment_id, text, limits, terms, rest, -1)
+    found += _waiting_matches(tx, environment_id, text, limits)
+    found.sort(key=lambda row: row[1], reverse=limits.descending)
+    return [(row[1], msgspec.Raw(row[2])) for row in found[: limits.limit + 1]]
+
+
+def _terms(environment_id: str, text: str, sample: str) -> str:
+    """Return what to ask the index for: names with the beginning of a term, or with several terms."""
+    if is_short(text):
+        return beginning(environment_id, text) + "*"
+    return " AND ".join(rarest_terms(environment_id, text, sample, _TERMS))
+
+
+def _places_past(limits: Bounds) -> tuple[int, int]:
+    """Return the least and the greatest place that a row past the cursor can have."""
+    if limits.cursor is None:
+        return 0, _end_of_places()
+    first = place_of(limits.cursor)
+    return (0, first + (1 << _PLACE_BITS) - 1) if limits.descending else (first, _end_of_places())
+
+
+def _end_of_places() -> int:
+    """Return the greatest place that there can be."""
+    return (_LATEST + 1 << _PLACE_BITS) - 1
+
+
+def _matches(
+    tx: Transaction,
+    environment_id: str,
+    text: str,
+    limits: Bounds,
+    terms: str,
+    places: tuple[int, int],
+    most: int,
+) -> list[tuple[int, str, bytes]]:
+    """Return place, id and JSON of the first matches within `places`, in walking order; all if `most` is -1."""
+    # CROSS JOIN: the index leads, and the rows are read as it names them, until there are enough.
+    rows = tx.all(
+        "SELECT place, id, wire FROM organization_index CROSS JOIN organizations"
+        " ON place = organization_index.rowid"
+        " WHERE organization_index MATCH :terms AND organization_index.rowid BETWEEN :least AND :greatest"
+        " AND environment_id = :environment_id"
+        + past(limits)
+        + " AND "
+        + CONTAINS
+        + (
+            " ORDER BY organization_index.rowid DESC"
+            if limits.descending
+            else " ORDER BY organization_index.rowid"
+        )
+        + " LIMIT :most",
+        environment_id=environment_id,
+        text=text,
+        terms=terms,
+        least=places[0],
+        greatest=places[1],
+        most=most,
+        **cursor_of(limits),
+    )
+    return [(row[0], row[1], row[2]) for row in rows]
+
+
+def _waiting_matches(
+    tx: Transaction, environment_id: str, text: str, limits: Bounds
+) -> list[tuple[int, str, bytes]]:
+    """Return place, id and JSON of the matches that the index has not got yet."""
+    rows = tx.all(
+        "SELECT place, id, wire FROM organizations_to_index CROSS JOIN organizations USING (place)"
+        " WHERE environment_id = :environment_id" + past(limits) + " AND " + CONTAINS,
+        environment_id=environment_id,
+        text=text,
+        **cursor_of(limits),
+    )
+    return [(row[0], row[1], row[2]) for row in rows]
+
+
+def _index_waiting(tx: Transaction) -> None:
+    """Give the index all that waits for it, once that is enough."""
+    count = tx.one("SELECT count(*) FROM organizations_to_index")
+    if count is None or count[0] < _WAITING:
+        return
+    rows = tx.all(
+        "SELECT place, environment_id, folded_name"
+        " FROM organizations_to_index CROSS JOIN organizations USING (place)"
+    )
+    tx.run_all(
+        "INSERT INTO organization_index (rowid, terms) VALUES (:place, :terms)",
+        [
+            {"place": place, "terms": " ".join(terms_of_name(environment_id, folded_name))}
+            for place, environment_id, folded_name in rows
+        ],
+    )
+    tx.run("DELETE FROM organizations_to_index")
+
+
+def _take_out(tx: Transaction, environment_id: str, organization_id: str, unless: str | None) -> int | None:
+    """Take an organization out of the index and return its place; None when its folded name is `unless`."""
+    row = tx.one(
+        "SELECT place, folded_name FROM organizations WHERE environment_id = :environment_id AND id = :id",
+        environment_id=environment_id,
+        id=organization_id,
+    )
+    assert row is not None, "services look before they write"
+    place: int = row[0]
+    if row[1] == unless:
+        return None
+    if tx.run("DELETE FROM organizations_to_index WHERE place = :place", place=place) == 0:
+        tx.run(
+            "INSERT INTO organization_index (organization_index, rowid, terms) VALUES ('delete', :place, :terms)",
+            place=place,
+            terms=" ".join(terms_of_name(environment_id, row[1])),
+        )
+    return place
