@@ -15,8 +15,14 @@ from tenantry.organizations.search import Match, beginning, is_short, rarest_ter
 
 CONTAINS: LiteralString = "strpos(folded_name, :text) > 0"
 
+FEW = 1_500
+"""So many names that have the terms are read, in any order; where there are more, a longer walk is tried first."""
+
+FAR = 10_000
+"""So many names are walked then. Each of the two takes some milliseconds at most."""
+
 _NEAR = 300
-_FAR = 5_000
+_ALL = (1 << 31) - 1
 _TERMS = 3
 _WAITING = 256
 
@@ -26,12 +32,15 @@ def select_page(tx: Transaction, environment_id: str, text: str, limits: Bounds)
     found, sample = _near(tx, environment_id, text, limits)
     if sample is None:
         return found
-    if text in sample:
-        # Likely in enough names that a longer walk fills the page.
-        found = _far(tx, environment_id, text, limits)
-        if len(found) > limits.limit:
-            return found
-    return _look_up(tx, environment_id, text, limits, sample)
+    terms = _terms(environment_id, text, sample)
+    # Where the first names hold the text, a longer walk likely fills the page.
+    page = None if text in sample else _look_up(tx, environment_id, text, limits, terms, FEW)
+    if page is None:
+        page = _far(tx, environment_id, text, limits)
+    if page is None:
+        page = _look_up(tx, environment_id, text, limits, terms, _ALL)
+    assert page is not None, "nobody has so many organizations"
+    return page
 
 
 def expect(tx: Transaction, count: int) -> None:
@@ -60,8 +69,8 @@ def _near(tx: Transaction, environment_id: str, text: str, limits: Bounds) -> tu
     return found, next((row[2] for row in rows if row[0] is None), None)
 
 
-def _far(tx: Transaction, environment_id: str, text: str, limits: Bounds) -> list[Match]:
-    """Return the matches among many of the first rows, as many as a page takes and one."""
+def _far(tx: Transaction, environment_id: str, text: str, limits: Bounds) -> list[Match] | None:
+    """Return a page, and one more, if there are as many among a good number of the first rows."""
     rows = tx.all(
         "SELECT id, wire FROM (SELECT id, folded_name, wire FROM organizations"
         " WHERE environment_id = :environment_id"
@@ -73,19 +82,24 @@ def _far(tx: Transaction, environment_id: str, text: str, limits: Bounds) -> lis
         + " LIMIT :most",
         environment_id=environment_id,
         text=text,
-        far=_FAR,
+        far=FAR,
         most=limits.limit + 1,
         **cursor_of(limits),
     )
-    return _matches(rows)
+    return _matches(rows) if len(rows) > limits.limit else None
 
 
-def _look_up(tx: Transaction, environment_id: str, text: str, limits: Bounds, sample: str) -> list[Match]:
-    """Return the matches that the index knows of, as many as a page takes and one."""
+def _look_up(
+    tx: Transaction, environment_id: str, text: str, limits: Bounds, terms: str, few: int
+) -> list[Match] | None:
+    """Return the matches that the index knows of, as many as a page takes and one.
+
+    None where as many as `few` names have the terms.
+    """
     # Materialized, so that the planner cannot take the way along the ids instead.
     rows = tx.all(
         "WITH found AS MATERIALIZED (SELECT environment_id, id, folded_name FROM organizations"
-        " WHERE organization_terms(environment_id, folded_name) @@ (:terms)::tsquery),"
+        " WHERE organization_terms(environment_id, folded_name) @@ (:terms)::tsquery LIMIT :few),"
         " page AS MATERIALIZED (SELECT id FROM found WHERE environment_id = :environment_id"
         + past(limits)
         + " AND "
@@ -93,14 +107,18 @@ def _look_up(tx: Transaction, environment_id: str, text: str, limits: Bounds, sa
         + in_order(limits)
         + " LIMIT :most)"
         " SELECT id, wire FROM organizations WHERE environment_id = :environment_id"
-        " AND id IN (SELECT id FROM page)" + in_order(limits),
+        " AND id IN (SELECT id FROM page WHERE (SELECT count(*) FROM found) < :few)"
+        " UNION ALL SELECT NULL, NULL WHERE (SELECT count(*) FROM found) = :few",
         environment_id=environment_id,
-        terms=_terms(environment_id, text, sample),
+        terms=terms,
         text=text,
+        few=few,
         most=limits.limit + 1,
         **cursor_of(limits),
     )
-    return _matches(rows)
+    if rows and rows[0][0] is None:
+        return None
+    return sorted(_matches(rows), reverse=limits.descending)
 
 
 def _terms(environment_id: str, text: str, sample: str) -> str:
