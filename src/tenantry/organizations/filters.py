@@ -26,7 +26,7 @@ _NARROW = 200
 """A range with fewer rows is looked through whole, whatever the other conditions are."""
 
 FEW = 150
-"""Ranges that have fewer rows together are read whole, in no order."""
+"""Ranges that have fewer rows together are read whole, in no order, on PostgreSQL."""
 
 _SLACK_MILLISECONDS = 20
 """An organization that was made elsewhere has an id that may be a little older or younger than it says."""
@@ -152,8 +152,8 @@ def _ids_within(lead: _Lead, is_above: bool, is_below: bool, descending: bool) -
 def _few_within(lead: _Lead, is_above: bool, is_below: bool, descending: bool) -> str:  # noqa: FBT001 (a key of the cache)
     """Return the query of `:few` ids of a way of several ranges, and the first `:looked` organizations of these.
 
-    With each how many the few are. To read the first of each range in order, and merge them, takes a database
-    much longer than to read some rows of all.
+    With each how many the few are. PostgreSQL reads some rows of all in three quarters of the time that it takes
+    to begin each range and merge them; to SQLite it is the same.
     """
     order = " DESC" if descending else ""
     return (
@@ -284,9 +284,10 @@ class _Query:
 
     def _all_of(self, lead: _Lead, span: Span, *, descending: bool, most: int) -> list[Match]:
         """Return the first `most` of the way, which says all that is asked."""
-        few = self._few_of(lead, span, descending=descending, most=most) if lead.together else None
-        if few is not None:
-            return few
+        if lead.together and self._tx.engine == "postgres":
+            few = self._few_of(lead, span, descending=descending, most=most)
+            if few is not None:
+                return few
         ids = _ids_sql(lead, span, descending=descending)
         rows = self._all(
             "SELECT id, wire FROM organizations WHERE environment_id = :environment_id"
