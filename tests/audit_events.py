@@ -7,7 +7,10 @@ from typing import Any
 import msgspec
 
 from support import caller_in
-from tenantry.audit_logs import service
+from tenantry.audit_logs import chain, exports, seals, service
+from tenantry.audit_logs.export_store import Kind
+from tenantry.audit_logs.exports import Work
+from tenantry.audit_logs.filters import Filter
 from tenantry.audit_logs.wire import (
     AuditLogActor,
     AuditLogContext,
@@ -114,3 +117,34 @@ def _copy(tx: Transaction, moments: range) -> None:
         wire = wire.replace(first["occurred_at"].encode(), moment.encode())
         copies.append(first | {"id": identity, "occurred_at": moment, "wire": wire})
     tx.run_all(_COPY, copies)
+
+
+EVERYTHING = Filter(range_start="0001-01-01T00:00:00.000Z", range_end="9999-12-31T23:59:59.999Z")
+
+
+def exported(
+    tx: Transaction,
+    environment_id: str,
+    organization_id: str,
+    kind: Kind = "chain",
+    chosen: Filter = EVERYTHING,
+    at_once: int = 100,
+) -> list[bytes]:
+    """Return the lines of an export as it would be made by looking at so many events at once."""
+    work = Work(
+        export_id="",
+        whose=chain.Trail(environment_id, organization_id),
+        trail=seals.select_trail_number(tx, environment_id, organization_id),
+        format=kind,
+        filter=chosen,
+        place=None,
+        steps=0,
+        attempts=1,
+    )
+    content, place = b"", None
+    while True:
+        part = exports.look_on(tx, work, place, at_once) or exports.look_at_last(tx, work, place, at_once)
+        content += part.content
+        if part.end is None:
+            return content.splitlines(keepends=True)
+        place = part.end

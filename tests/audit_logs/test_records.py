@@ -9,9 +9,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from audit_events import EVERYTHING, exported
 from support import caller_in, grant, seal_all
 from tenantry.audit_logs import checkpoints, ed25519, keys, sealing, seals, service
-from tenantry.audit_logs.records import file_lines
+from tenantry.audit_logs.export_store import Kind
+from tenantry.audit_logs.filters import Filter
 from tenantry.audit_logs.wire import (
     AuditLogActor,
     AuditLogContext,
@@ -64,11 +66,11 @@ def write(database: Database, caller: Caller, organization_id: str, *times: int)
 
 
 def lines_of(
-    database: Database, caller: Caller, organization_id: str, chosen: list[list[int]] | None = None
+    database: Database, caller: Caller, organization_id: str, kind: Kind = "chain", chosen: Filter = EVERYTHING
 ) -> list[bytes]:
     def work(tx: Any) -> list[bytes]:
         checkpoints.sign_now(tx, caller.environment_id, organization_id, None)
-        return list(file_lines(tx, caller.environment_id, organization_id, chosen))
+        return exported(tx, caller.environment_id, organization_id, kind, chosen, at_once=2)
 
     return database.write(work)
 
@@ -122,13 +124,10 @@ def test_a_file_of_chosen_events_holds_their_seals(
 ) -> None:
     write(database, caller, organization_id, *range(now[0] - 5, now[0]))
     _, *all_events, last = lines_of(database, caller, organization_id)
-    trail = database.read(lambda tx: seals.select_trail_number(tx, caller.environment_id, organization_id))
-    assert trail is not None
-    stored = database.read(lambda tx: seals.select_seals(tx, trail, 0, 10))
-    chosen = [[stored[4].position, 10**9], [], [stored[1].position]]
-    header, *events, signed = lines_of(database, caller, organization_id, chosen)
+    chosen = msgspec.structs.replace(EVERYTHING, target_ids=["b4", "b1", "nobody"])
+    header, *events, signed = lines_of(database, caller, organization_id, "ndjson", chosen)
     assert json.loads(header)["filtered"] is True
-    assert events == [all_events[4], all_events[1]]
+    assert events == [all_events[1], all_events[4]]
     assert signed == last
 
 

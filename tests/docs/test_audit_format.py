@@ -10,10 +10,9 @@ from random import Random
 
 import pytest
 
-from audit_events import declare, new_organization, random_event, write
+from audit_events import declare, exported, new_organization, random_event, write
 from support import ROOT, caller_in, grant, seal_all
 from tenantry.audit_logs import checkpoints, keys, service
-from tenantry.audit_logs.records import file_lines
 from tenantry.audit_logs.wire import SetAuditLogsRetention
 from tenantry.core.db import Database, Transaction
 
@@ -47,7 +46,7 @@ def folder(database: Database, now: list[int], tmp_path: Path) -> Path:
 
     def lines(tx: Transaction) -> list[bytes]:
         checkpoints.sign_now(tx, environment_id, organization_id, None)
-        return list(file_lines(tx, environment_id, organization_id))
+        return exported(tx, environment_id, organization_id)
 
     (tmp_path / "export.ndjson").write_bytes(b"".join(database.write(lines)))
     (tmp_path / "key.pem").write_text(database.read(keys.list_keys).data[0].public_key)

@@ -290,8 +290,8 @@ def _look_for_lines(
     tx: Transaction, work: Work, trail: int, place: str | None, most: int
 ) -> tuple[list[bytes], str | None]:
     found = Trail(tx, trail, work.filter).look(_place(place), most)
-    positions = [row.place.position for row in found.matches]
-    return list(records.chosen_lines(tx, trail, positions)) if positions else [], _text(found.end)
+    lines = list(records.chosen_lines(tx, trail, found.matches)) if found.matches else []
+    return lines, _text(found.end)
 
 
 def _look_along_chain(

@@ -346,21 +346,6 @@ def select_trail_number(tx: Transaction, environment_id: str, organization_id: s
     return row[0] if row else None
 
 
-def select_chosen(tx: Transaction, trail: int, positions: list[int]) -> list[StoredSeal]:
-    """Return those of a trail's events (at least one) that are at `positions`, each with its seal.
-
-    In the order of their times; `sequence` is 0 where an event is not sealed yet.
-    """
-    rows = tx.all(
-        "SELECT e.position, COALESCE(s.sequence, 0), e.occurred_at, s.hash, s.event_hash, e.wire"
-        " FROM audit_log_events e LEFT JOIN audit_log_seals s ON s.position = e.position"
-        " WHERE e.trail = :trail AND e.position IN :positions ORDER BY e.occurred_at, e.position",
-        trail=trail,
-        positions=positions,
-    )
-    return [StoredSeal(*row) for row in rows]
-
-
 def select_places_in_chain(tx: Transaction, positions: list[int]) -> dict[int, tuple[int, bytes]]:
     """Return sequence and hash of those of the events at `positions` (at least one) that are sealed."""
     rows = tx.all(
@@ -371,10 +356,11 @@ def select_places_in_chain(tx: Transaction, positions: list[int]) -> dict[int, t
 
 def select_waiting(tx: Transaction, trail: int, after: Place, most: int) -> list[tuple[Place, bytes]]:
     """Return the first `most` of a trail's events past a place that are not sealed, settled or not, in order."""
+    # The plus keeps a planner from the indexes of the trail, in which it would read all of its events.
     sql: LiteralString = (
         "SELECT e.transaction_id, e.position, e.wire FROM audit_log_events e"
         + _PAST[tx.engine]
-        + " AND e.trail = :trail AND NOT EXISTS (SELECT 1 FROM audit_log_seals s WHERE s.position = e.position)"
+        + " AND +e.trail = :trail AND NOT EXISTS (SELECT 1 FROM audit_log_seals s WHERE s.position = e.position)"
     )
     rows = tx.all(
         sql + _IN_ORDER[tx.engine],
