@@ -1,4 +1,4 @@
-"""The loop that makes exports: look, claim, read, record, in every server process.
+"""The loop that makes exports: claim, read, record, in every server process.
 
 One step of one export at a time, and the export that has waited the longest first: a large one holds up
 no small one. A step reads a few events at once, where the requests are answered, and while they come in rests
@@ -14,7 +14,7 @@ from isal import isal_zlib
 
 from tenantry.audit_logs import exports
 from tenantry.audit_logs.exports import Part, Work
-from tenantry.core.db import Database
+from tenantry.core.db import Database, Transaction
 
 log = structlog.get_logger("tenantry.audit_logs")
 
@@ -50,33 +50,31 @@ class Exporter:
         """Make exports, until cancelled. The step under way is then made again, by whoever comes next."""
         while True:
             try:
-                while await self._turn():
-                    pass
+                if await self._database.read_soon(exports.has_due):
+                    await self._make_all()
             except Exception as error:
                 log.error("exports failed", exc_info=error)
                 await asyncio.sleep(_AFTER_FAILURE_SECONDS)
             await asyncio.sleep(_INTERVAL_SECONDS)
 
-    async def _turn(self) -> bool:
-        """Make the next step of an export; return whether there was one."""
-        if not await self._database.read_soon(exports.has_due):
-            return False
-        claim = partial(
-            exports.claim,
-            lease_milliseconds=_LEASE_MILLISECONDS,
-            keep_days=self._keep_days,
-            signing_key=self._signing_key,
-        )
-        work = await self._database.write_soon(claim)
-        if work is None:
-            return False
-        try:
-            part = await self._make(work)
-        except Exception:
-            await self._database.write_soon(partial(exports.put_off, work=work))
-            raise
-        await self._database.write_soon(partial(exports.record, work=work, part=part, keep_days=self._keep_days))
-        return True
+    async def _make_all(self) -> None:
+        """Make steps of exports until none waits for its next."""
+        work = await self._database.write_soon(self._claim)
+        while work is not None:
+            try:
+                part = await self._make(work)
+            except Exception:
+                await self._database.write_soon(partial(exports.put_off, work=work))
+                raise
+            work = await self._database.write_soon(partial(self._record, work=work, part=part))
+
+    def _claim(self, tx: Transaction) -> Work | None:
+        return exports.claim(tx, _LEASE_MILLISECONDS, self._keep_days, self._signing_key)
+
+    def _record(self, tx: Transaction, work: Work, part: Part) -> Work | None:
+        """Record a step and claim the next one: each commit costs those who read meanwhile."""
+        exports.record(tx, work, part, self._keep_days)
+        return self._claim(tx)
 
     async def _make(self, work: Work) -> Part:
         packer = isal_zlib.compressobj(_LEVEL)
