@@ -14,6 +14,9 @@ from tenantry.organizations import metadata_keys
 from tenantry.organizations.wire import DeclareMetadataKey
 from tenantry.server import system_world
 
+FOLDER = "tenantry-scale"
+"""Where they are, in the folder of a command."""
+
 _READ_AT_ONCE = 1 << 24
 
 

@@ -15,7 +15,7 @@ import click
 import msgspec
 
 from bench import command, measure, server
-from bench.kept import caller_of, ids_of, kept, warm
+from bench.kept import FOLDER, caller_of, ids_of, kept, warm
 from bench.load import SEED
 from bench.measure import Figures
 from bench.operations import CONSTANT, DELETE, LISTS, OPERATIONS, Loaded, Operation
@@ -27,7 +27,6 @@ from tenantry.server import system_world
 _BY_NAME = {operation.name: operation for operation in (*OPERATIONS, *LISTS, DELETE)}
 _READS = [each for each in _BY_NAME.values() if not each.writes and each is not CONSTANT]
 _WRITES = [each for each in _BY_NAME.values() if each.writes and each is not DELETE]
-_KEPT = "tenantry-scale"
 _BESIDE = ("get", "list of ten, after any id")
 
 
@@ -67,7 +66,7 @@ def scale(count: int, few: int, minutes: float, *, fill_only: bool, **given: Any
 
     Databases and figures stay in the folder `tenantry-scale` of --folder.
     """
-    folder: Path = given["folder"] / _KEPT
+    folder: Path = given["folder"] / FOLDER
     folder.mkdir(exist_ok=True)
     conditions = command.conditions("scale", {"count": count}, given)
     databases = {

@@ -16,7 +16,7 @@ import click
 
 from bench import command, measure, server
 from bench.command import Place
-from bench.kept import ids_of, kept, warm
+from bench.kept import FOLDER, ids_of, kept, warm
 from bench.load import SEED, load
 from bench.measure import Figures, Target
 from bench.operations import LISTS, OPERATIONS, Loaded, Operation
@@ -26,7 +26,6 @@ from tenantry.core.db import open_database
 from tenantry.server import system_world
 
 _BY_NAME = {operation.name: operation for operation in (*OPERATIONS, *LISTS)}
-_KEPT = "tenantry-scale"
 
 _Pair = tuple[Figures, Figures]
 
@@ -67,7 +66,7 @@ def versus(
     def measured(place: Place) -> list[list[str]]:
         with _checked_out(commit, place.folder) as settings:
             servers = (
-                _on_what_is_kept(place, settings, count, given["folder"] / _KEPT)
+                _on_what_is_kept(place, settings, count, given["folder"] / FOLDER)
                 if is_kept
                 else _loaded(place, settings, count, declared=declared)
             )
