@@ -17,9 +17,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit_events import ACTIONS, declare, new_organization, random_event, value_of, write
+from audit_events import ACTIONS, declare, exported, new_organization, random_event, value_of, write
 from support import Server, caller_in, client, grant, open_migrated, seal_all
 from tenantry.audit_logs import exports, links, sheet
+from tenantry.audit_logs.export_store import Kind
 from tenantry.audit_logs.exports import InvalidLink, Part, Work
 from tenantry.audit_logs.links import Link
 from tenantry.audit_logs.stored import public_keys
@@ -374,6 +375,26 @@ def test_a_file_made_in_steps_is_whole_and_in_order(trail: Trail, most: int) -> 
     ]
     ids = [row["id"] for row in rows_of(trail.download(filtered))]
     assert ids == [row["id"] for row in rows if row["action"] == ACTIONS[0]]
+
+
+@pytest.mark.parametrize("most", [1, 2, 5, 100])
+@pytest.mark.parametrize("kind", ["csv", "ndjson"])
+def test_a_file_goes_on_from_month_to_month(database: Database, now: list[int], kind: Kind, most: int) -> None:
+    environment_id = grant(database).environment_id
+    declare(database, environment_id)
+    organization_id = new_organization(database, environment_id)
+    random, month = Random(most), 30 * DAY
+    days = [random.choice([0, 1, 2, 40, 41, 100, 101, 102, 103]) for _ in range(40)]
+    times = [now[0] - 6 * month + day * DAY + random.randrange(3) for day in days]
+    write(database, environment_id, organization_id, [random_event(random, time) for time in times])
+    lines = database.read(lambda tx: exported(tx, environment_id, organization_id, kind, at_once=most))
+    text = b"".join(lines).decode()
+    told = (
+        [row["occurred_at"] for row in rows_of(text)]
+        if kind == "csv"
+        else [json.loads(line)["event"]["occurred_at"] for line in lines[1:]]
+    )
+    assert told == sorted(timestamp(time) for time in times)
 
 
 def test_exports_take_turns(trail: Trail) -> None:
