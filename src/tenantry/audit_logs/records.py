@@ -79,5 +79,5 @@ def chosen_lines(tx: Transaction, trail: int, chosen: list[Found]) -> Iterator[b
             yield unsealed_line(each.wire)
             continue
         sequence, own = places[each.place.position]
-        seal = Seal(sequence, hashes.get(sequence - 1, START), each.place.occurred_at, event_hash(each.wire))
-        yield event_line(each.wire, seal, own)
+        row = StoredSeal(each.place.position, sequence, each.place.occurred_at, own, None, each.wire)
+        yield line_of(row, hashes.get(sequence - 1, START))

@@ -17,6 +17,7 @@ from tenantry.core.effort import Effort, TakesLong
 from tenantry.core.ids import ulid
 from tenantry.core.page import Bounds
 from tenantry.organizations import index, metadata_index
+from tenantry.organizations.search import Match
 from tenantry.organizations.wire import PREFIX
 
 MOST_COUNTED = 5_000
@@ -80,9 +81,6 @@ def _shape(chosen: Filter) -> _Shape:
         chosen.has_external_id,
         chosen.stripe_customer_id is not None,
     )
-
-
-Match = tuple[str, msgspec.Raw]
 
 
 class Counted(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ of one.
 import msgspec
 
 Match = tuple[str, msgspec.Raw]
-"""Id and JSON of an organization whose name contains a text."""
+"""Id and JSON of an organization that matches."""
 
 TERM_BYTES = 5
 _DIGITS = 2 * TERM_BYTES
