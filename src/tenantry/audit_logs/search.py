@@ -224,6 +224,11 @@ class Trail:
         return self._tx.all(sql, trail=self._number, **parameters)
 
 
+def is_led(chosen: Filter) -> bool:
+    """Return whether an index leads to the matches of a filter, past the events between them."""
+    return bool(_leads(chosen))
+
+
 def _leads(chosen: Filter) -> list[_Lead]:
     """Return the indexes that can lead; those that have few rows as a rule stand first, and so win a tie."""
     leads = []
