@@ -1,5 +1,6 @@
 """The file of an organization's events (docs/audit_format.md)."""
 
+import asyncio
 import base64
 import hashlib
 import json
@@ -50,17 +51,22 @@ def organization_id(database: Database, caller: Caller) -> str:
     return msgspec.json.decode(raw, type=Organization).id
 
 
+def body_of(organization_id: str, number: int, time: int) -> CreateAuditLogEvent:
+    """Return an event of a time, in milliseconds, whose target is `b` and a number."""
+    event = AuditLogEvent(
+        action="happened",
+        occurred_at=OccurredAt(timestamp(time)),
+        actor=AuditLogActor(id="a", type="user", name="Zoë \x7f\n\u2028", metadata={"n": 1e-7, "m": 12.0}),
+        targets=[AuditLogTarget(id=f"b{number}", type="user")],
+        context=AuditLogContext(location="here"),
+    )
+    return CreateAuditLogEvent(organization_id=organization_id, event=event)
+
+
 def write(database: Database, caller: Caller, organization_id: str, *times: int) -> None:
     """Write one event for each time, in milliseconds, and seal all."""
     for number, time in enumerate(times):
-        event = AuditLogEvent(
-            action="happened",
-            occurred_at=OccurredAt(timestamp(time)),
-            actor=AuditLogActor(id="a", type="user", name="Zoë \x7f\n\u2028", metadata={"n": 1e-7, "m": 12.0}),
-            targets=[AuditLogTarget(id=f"b{number}", type="user")],
-            context=AuditLogContext(location="here"),
-        )
-        body = CreateAuditLogEvent(organization_id=organization_id, event=event)
+        body = body_of(organization_id, number, time)
         database.write(partial(service.create_event, caller=caller, body=body))
     seal_all(database)
 
@@ -129,6 +135,29 @@ def test_a_file_of_chosen_events_holds_their_seals(
     assert json.loads(header)["filtered"] is True
     assert events == [all_events[1], all_events[4]]
     assert signed == last
+
+
+async def test_events_written_at_once_keep_their_own_targets(
+    database: Database, caller: Caller, organization_id: str, now: list[int]
+) -> None:
+    write(database, caller, organization_id, now[0])
+    bodies = [body_of(organization_id, number, now[0]) for number in range(1, 20)]
+    works = [partial(service.create_event, caller=caller, body=body) for body in bodies]
+    await asyncio.gather(*(database.write_soon(work, adds=True) for work in works))
+    for number in range(20):
+        chosen = msgspec.structs.replace(EVERYTHING, target_ids=[f"b{number}"])
+        _, line, _ = lines_of(database, caller, organization_id, "ndjson", chosen)
+        assert [target["id"] for target in json.loads(line)["event"]["targets"]] == [f"b{number}"]
+
+
+def test_an_event_takes_the_place_of_none_that_was_deleted(
+    database: Database, caller: Caller, organization_id: str, now: list[int]
+) -> None:
+    write(database, caller, organization_id, now[0], now[0])
+    database.write(lambda tx: tx.run("DELETE FROM audit_log_events"))
+    write(database, caller, organization_id, now[0])
+    _, *lines, _ = lines_of(database, caller, organization_id)
+    assert [json.loads(line).get("event") is None for line in lines] == [True, True, False]
 
 
 def test_what_is_not_sealed_yet_says_so(

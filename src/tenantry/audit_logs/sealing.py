@@ -7,7 +7,7 @@ to a transaction; so however many processes there are, a chain has one end.
 
 from tenantry.audit_logs import seals
 from tenantry.audit_logs.chain import START, Seal, event_hash, seal_hash
-from tenantry.audit_logs.seals import Place, SealRow
+from tenantry.audit_logs.seals import NewSeal, Place
 from tenantry.audit_logs.streams import delivery
 from tenantry.core.db import Transaction
 
@@ -38,7 +38,7 @@ def seal(tx: Transaction) -> int:
         hash_ = seal_hash(trails[event.trail], made)
         ends[event.trail] = (made.sequence, hash_)
         rows.append(
-            SealRow(
+            NewSeal(
                 position=event.position,
                 trail=event.trail,
                 sequence=made.sequence,

@@ -5,7 +5,7 @@ from typing import Any, LiteralString, NamedTuple
 import msgspec
 
 from tenantry.audit_logs.chain import Trail
-from tenantry.core.db import Transaction
+from tenantry.core.db import Insertion, Transaction
 
 # A transaction that is under way may yet show events before those of a later one that is committed
 # already; so nothing is sealed past the oldest one under way (as `events` are served).
@@ -45,15 +45,14 @@ class Unsealed(msgspec.Struct, frozen=True):
     wire: bytes
 
 
-class SealRow(msgspec.Struct, frozen=True, kw_only=True):
-    """The seal of the event at a position. `event_hash` is there once the event is not."""
+class NewSeal(msgspec.Struct, frozen=True, kw_only=True):
+    """The seal of the event at a position."""
 
     position: int
     trail: int
     sequence: int
     occurred_at: str
     hash: bytes
-    event_hash: bytes | None = None
 
 
 class ChainRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,22 +132,14 @@ def select_chain(tx: Transaction, trail: int) -> ChainRow | None:
     return _chain(row) if row else None
 
 
-def insert_seals(tx: Transaction, rows: list[SealRow]) -> None:
-    """Add seals."""
-    tx.run_all(
-        "INSERT INTO audit_log_seals (position, trail, sequence, occurred_at, hash)"
-        " VALUES (:position, :trail, :sequence, :occurred_at, :hash)",
-        [
-            {
-                "position": row.position,
-                "trail": row.trail,
-                "sequence": row.sequence,
-                "occurred_at": row.occurred_at,
-                "hash": row.hash,
-            }
-            for row in rows
-        ],
-    )
+_INSERTION = Insertion(
+    "audit_log_seals", "position bigint, trail bigint, sequence bigint, occurred_at text, hash bytea"
+)
+
+
+def insert_seals(tx: Transaction, rows: list[NewSeal]) -> None:
+    """Add seals (at least one)."""
+    tx.insert_all(_INSERTION, [msgspec.structs.asdict(row) for row in rows])
 
 
 def extend_chains(tx: Transaction, ends: list[tuple[int, int, bytes]], sign_at: int) -> None:

@@ -4,7 +4,7 @@ from typing import LiteralString, NamedTuple
 
 import msgspec
 
-from tenantry.core.db import Transaction
+from tenantry.core.db import Insertion, Transaction
 from tenantry.core.page import Bounds, behind, walk, walked
 from tenantry.organizations import service as organizations
 
@@ -152,7 +152,7 @@ class Standing(NamedTuple):
 
 def select_standing(tx: Transaction, environment_id: str, organization_id: str, action: str) -> Standing:
     """Return what an event of an action is checked by. There is no such action if `version` is None."""
-    row = tx.one(
+    row = tx.one_in_place(
         "SELECT " + organizations.EXISTS + ", t.number, t.retention_days, s.version, s.id FROM (SELECT 1) one"
         " LEFT JOIN audit_log_trails t"
         " ON t.environment_id = :environment_id AND t.organization_id = :organization_id"
@@ -167,45 +167,62 @@ def select_standing(tx: Transaction, environment_id: str, organization_id: str, 
     return Standing(*row)
 
 
-_INSERT_EVENT: LiteralString = (
-    "INSERT INTO audit_log_events"
-    " (trail, id, occurred_at, action, version, actor_type, actor_id, created_at, wire)"
-    " VALUES (:trail, :id, :occurred_at, :action, :version, :actor_type, :actor_id, :created_at, :wire)"
-    " RETURNING position"
+_EVENT: LiteralString = (
+    "trail bigint, id text, occurred_at text, action text, version integer, actor_type text, actor_id text,"
+    " created_at text, wire bytea"
+)
+_PLACED_EVENTS = Insertion("audit_log_events", "position bigint, " + _EVENT, leads=True)
+_PLACED_TARGETS = Insertion(
+    "audit_log_targets",
+    "trail bigint, target_id text, occurred_at text, position bigint, target_type text",
+)
+_INSERT_AT_ONCE: LiteralString = (
+    "WITH made AS (" + Insertion("audit_log_events", _EVENT).one + " RETURNING position)"
+    " INSERT INTO audit_log_targets (trail, target_id, occurred_at, position, target_type)"
+    " SELECT :trail, t.target_id, :occurred_at, made.position, t.target_type"
+    " FROM made,"
+    " unnest(CAST(:target_ids AS TEXT[]), CAST(:target_types AS TEXT[])) t (target_id, target_type)"
 )
 
 
 def insert_event(tx: Transaction, row: EventRow, targets: set[tuple[str, str]]) -> None:
     """Add one event with its targets, each an id and a type."""
-    if tx.engine == "postgres":
-        _insert_at_once(tx, row, targets)
-        return
-    made = tx.one(_INSERT_EVENT, **msgspec.structs.asdict(row))
-    assert made is not None
-    tx.run_all(
-        "INSERT INTO audit_log_targets (trail, target_id, occurred_at, position, target_type)"
-        " VALUES (:trail, :target_id, :occurred_at, :position, :target_type)",
-        [
+    insert = _insert_placed if tx.engine == "sqlite" else _insert_at_once
+    insert(tx, row, targets)
+
+
+def _insert_placed(tx: Transaction, row: EventRow, targets: set[tuple[str, str]]) -> None:
+    """Add one event and its targets, which the events of other requests then need not wait for."""
+    position = _next_position(tx)
+    tx.insert(_PLACED_EVENTS, {"position": position, **msgspec.structs.asdict(row)})
+    for target_id, target_type in targets:
+        tx.insert(
+            _PLACED_TARGETS,
             {
                 "trail": row.trail,
                 "target_id": target_id,
                 "occurred_at": row.occurred_at,
-                "position": made[0],
+                "position": position,
                 "target_type": target_type,
-            }
-            for target_id, target_type in targets
-        ],
-    )
+            },
+        )
+
+
+def _next_position(tx: Transaction) -> int:
+    """Return the position past all that an event ever had; requests that share a transaction look once."""
+    last: int | None = tx.known.get(_next_position) if tx.known is not None else None
+    if last is None:
+        found = tx.one("SELECT seq FROM sqlite_sequence WHERE name = 'audit_log_events'")
+        last = found[0] if found else 0
+    if tx.known is not None:
+        tx.known[_next_position] = last + 1
+    return last + 1
 
 
 def _insert_at_once(tx: Transaction, row: EventRow, targets: set[tuple[str, str]]) -> None:
     """Add one event and its targets by one statement."""
     tx.run_later(
-        "WITH made AS (" + _INSERT_EVENT + ")"
-        " INSERT INTO audit_log_targets (trail, target_id, occurred_at, position, target_type)"
-        " SELECT :trail, t.target_id, :occurred_at, made.position, t.target_type"
-        " FROM made,"
-        " unnest(CAST(:target_ids AS TEXT[]), CAST(:target_types AS TEXT[])) t (target_id, target_type)",
+        _INSERT_AT_ONCE,
         target_ids=[target_id for target_id, _ in targets],
         target_types=[target_type for _, target_type in targets],
         **msgspec.structs.asdict(row),

@@ -141,8 +141,8 @@ def select_wire_by_external_id(tx: Transaction, environment_id: str, external_id
 
 
 def select_id_by_external_id(tx: Transaction, environment_id: str, external_id: str) -> str | None:
-    """Return the id of the organization with that external id."""
-    row = tx.one(
+    """Return the id of the organization with that external id, to tell who has it; see `one_in_place`."""
+    row = tx.one_in_place(
         "SELECT id FROM organizations WHERE environment_id = :environment_id AND external_id = :external_id",
         environment_id=environment_id,
         external_id=external_id,
@@ -151,8 +151,8 @@ def select_id_by_external_id(tx: Transaction, environment_id: str, external_id: 
 
 
 def select_id_by_stripe_customer_id(tx: Transaction, environment_id: str, stripe_customer_id: str) -> str | None:
-    """Return the id of the organization with that Stripe customer."""
-    row = tx.one(
+    """Return the id of the organization with that Stripe customer, to tell who has it; see `one_in_place`."""
+    row = tx.one_in_place(
         "SELECT id FROM organizations"
         " WHERE environment_id = :environment_id AND stripe_customer_id = :stripe_customer_id",
         environment_id=environment_id,

@@ -141,6 +141,31 @@ async def test_a_row_is_there_for_the_next_statement(database: Database, notes: 
     assert await add_all(database, [inserting_and_counting, adding(1)]) == [1, 1]
 
 
+async def test_what_an_index_refuses_after_a_look_up_in_place_is_looked_up_again(
+    database: Database, notes: None
+) -> None:
+    def adding_once(tx: Transaction) -> bool:
+        if tx.one_in_place("SELECT 1 FROM added WHERE number = 1"):
+            return False
+        inserting(1)(tx)
+        return True
+
+    results = await asyncio.gather(*(database.write_soon(adding_once, adds=True) for _ in range(ROWS)))
+    assert sorted(results) == [False] * (ROWS - 1) + [True]
+    assert database.read(lambda tx: tx.all("SELECT number, note FROM notes")) == [(1, "of 1")]
+
+
+async def test_work_that_changes_rows_finds_in_place_what_was_inserted_before_it(
+    database: Database, notes: None
+) -> None:
+    def looking(tx: Transaction) -> bool:
+        return tx.one_in_place("SELECT 1 FROM added WHERE number = 1") is not None
+
+    await database.write_soon(inserting(1), adds=True)
+    together = [database.write_soon(inserting(2), adds=True), database.write_soon(looking)]
+    assert await asyncio.gather(*together) == [2, True]
+
+
 async def test_one_that_fails_leaves_no_row_to_be_inserted(database: Database, notes: None) -> None:
     def inserting_in_vain(tx: Transaction) -> int:
         inserting(1)(tx)

@@ -108,6 +108,14 @@ class Transaction(ABC):
     def one(self, sql: LiteralString, **parameters: object) -> Row | None:
         """Return the first row of a query, or None."""
 
+    def one_in_place(self, sql: LiteralString, **parameters: object) -> Row | None:
+        """Do as `one`, but perhaps without rows that other requests have inserted into the same transaction.
+
+        None of those has its answer yet, so to miss them is as right as to have come first; and where a unique
+        index then refuses a row, each of the requests is run again for itself.
+        """
+        return self.one(sql, **parameters)
+
     @abstractmethod
     def run(self, sql: LiteralString, **parameters: object) -> int:
         """Run a statement that returns no rows; return how many rows it changed."""

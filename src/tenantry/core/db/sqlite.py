@@ -53,6 +53,13 @@ class SqliteTransaction(Transaction):
         row: Row | None = self._execute(sql, parameters).fetchone()
         return row
 
+    def one_in_place(self, sql: LiteralString, **parameters: object) -> Row | None:
+        if self.known is None:
+            return self.one(sql, **parameters)
+        # The rows of those before go on waiting, so that all are inserted together.
+        row: Row | None = self._connection.execute(sql, parameters).fetchone()
+        return row
+
     def run(self, sql: LiteralString, **parameters: object) -> int:
         return self._execute(sql, parameters).rowcount
 
