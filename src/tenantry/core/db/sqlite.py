@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import LiteralString
 
 from tenantry.core.db.base import Database, Insertion, Row, T, Transaction, Work, World, expand_lists
+from tenantry.core.db.sqlite_checkpoint import Checkpoints
 from tenantry.core.db.sqlite_writer import BUSY_SECONDS, GroupWriter, Job, Shared, unavailable
 from tenantry.core.errors import DatabaseUnavailable
 
@@ -17,12 +18,7 @@ _SCANNING_THREADS = 2
 _ROWS_AT_ONCE = 16
 
 _SHARED_PRAGMAS = ("PRAGMA foreign_keys = ON", "PRAGMA temp_store = MEMORY")
-# A checkpoint copies each page that changed once, however often: 8000 pages, 32 MiB, between
-# two make a create a tenth cheaper than the 1000 by default.
-_WRITER_PRAGMAS = (
-    "PRAGMA journal_mode = WAL",
-    "PRAGMA wal_autocheckpoint = 8000",
-)
+_WRITER_PRAGMAS = ("PRAGMA journal_mode = WAL", "PRAGMA wal_autocheckpoint = 0")  # `Checkpoints` are made instead
 # Domains are found by names in no order: an import of 100,000 organizations reads most of their index again and
 # again, which takes a third of its time where the pages do not stay.
 _LOOP_CACHE = "PRAGMA cache_size = -16000"
@@ -129,7 +125,7 @@ class SqliteDatabase(Database):
         self._connections: list[sqlite3.Connection] = []
         self._committed = 0
         self._writing = threading.Lock()
-        self._writer: sqlite3.Connection | None = None
+        self._writer: tuple[sqlite3.Connection, Checkpoints] | None = None
         self._groups: dict[asyncio.AbstractEventLoop, GroupWriter] = {}
         self._scanners = ThreadPoolExecutor(_SCANNING_THREADS, "tenantry-scan")
         self._committers = ThreadPoolExecutor(1, "tenantry-commit")
@@ -149,7 +145,10 @@ class SqliteDatabase(Database):
         with self._writing:
             if self._writer is None:
                 self._writer = self._open_writer(BUSY_SECONDS, _THREAD_CACHE)
-            value = _write_alone(self._writer, self._world, work)
+            connection, checkpoints = self._writer
+            value = _write_alone(connection, self._world, work)
+            if checkpoints.is_due:
+                checkpoints.make()
         self._tell()
         return value
 
@@ -165,8 +164,10 @@ class SqliteDatabase(Database):
         loop = asyncio.get_running_loop()
         group = self._groups.get(loop)
         if group is None:
-            connection = self._open_writer(0, _LOOP_CACHE)
-            group = self._groups[loop] = GroupWriter(loop, connection, self._run, self._committers, self._tell)
+            connection, checkpoints = self._open_writer(0, _LOOP_CACHE)
+            group = self._groups[loop] = GroupWriter(
+                loop, connection, checkpoints, self._run, self._committers, self._tell
+            )
         future: asyncio.Future[T] = loop.create_future()
         group.submit(Job(work, scans, adds, future))
         return await future
@@ -259,9 +260,11 @@ class SqliteDatabase(Database):
     def _open_reader(self) -> sqlite3.Connection:
         return self._open("rw", _READER_PRAGMAS, BUSY_SECONDS)
 
-    def _open_writer(self, busy_seconds: float, cache: str) -> sqlite3.Connection:
+    def _open_writer(self, busy_seconds: float, cache: str) -> tuple[sqlite3.Connection, Checkpoints]:
         synchronous = "FULL" if self._durable else "OFF"
-        return self._open("rwc", (*_WRITER_PRAGMAS, cache, f"PRAGMA synchronous = {synchronous}"), busy_seconds)
+        pragmas = (*_WRITER_PRAGMAS, cache, f"PRAGMA synchronous = {synchronous}")
+        connection = self._open("rwc", pragmas, busy_seconds)
+        return connection, Checkpoints(connection, lambda: self._open("rw", (), BUSY_SECONDS))
 
 
 def _write_alone(connection: sqlite3.Connection, world: World, work: Work[T]) -> T:

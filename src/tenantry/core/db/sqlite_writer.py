@@ -2,7 +2,7 @@
 
 They run on the loop itself, a tenth of a millisecond at a time. In a thread of their own each statement
 would wait for the interpreter, which a busy loop lets go of only every few milliseconds. What
-takes long is for a thread all the same: the sync, and work that looks at many rows.
+takes long is for a thread all the same: the sync, a checkpoint, and work that looks at many rows.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tenantry.core.db.base import Insertion, Work
+from tenantry.core.db.sqlite_checkpoint import Checkpoints
 from tenantry.core.errors import DatabaseUnavailable
 
 BUSY_SECONDS = 5.0
@@ -183,6 +184,7 @@ class GroupWriter:
         self,
         loop: asyncio.AbstractEventLoop,
         connection: sqlite3.Connection,
+        checkpoints: Checkpoints,
         run_job: RunJob,
         threads: ThreadPoolExecutor,
         committed: Callable[[], None],
@@ -190,6 +192,7 @@ class GroupWriter:
         self.thread = threading.get_ident()
         self._loop = loop
         self._connection = connection
+        self._checkpoints = checkpoints
         self._run_job = run_job
         self._threads = threads
         self._committed = committed
@@ -227,16 +230,20 @@ class GroupWriter:
         if self._away is not None:
             return
         answered = self._settle()
-        if not self._waiting and self._group is None:
+        if self._group is None and self._checkpoints.is_due:
+            self._hand_over(self._checkpoints.make)
+        elif not self._waiting and self._group is None:
             self._active = False
-            return
-        if len(self._waiting) * 2 < answered:
+        elif len(self._waiting) * 2 < answered:
             # Those who have their answer soon ask again, and a commit costs few hardly less than many.
             self._loop.call_soon(self._go_on)
-            return
-        if not self._open():
+        elif not self._open():
             self._loop.call_later(_RETRY_SECONDS, self._go_on)
-            return
+        else:
+            self._run_some()
+
+    def _run_some(self) -> None:
+        """Run what waits for as long as requests may be kept from the loop; commit when none of it is left."""
         ends = time.perf_counter() + _SLICE_SECONDS
         while self._has_next():
             if self._waiting[0].scans:

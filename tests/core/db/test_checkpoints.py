@@ -1,0 +1,112 @@
+"""Checkpoints of SQLite: the log stays short, and nobody writes while one is made."""
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tenantry.core.clock import system_clock
+from tenantry.core.db import Insertion, Transaction, World
+from tenantry.core.db.sqlite import SqliteDatabase
+from tenantry.core.db.sqlite_checkpoint import Checkpoints
+
+LINES = Insertion("lines", "number bigint, line text")
+LINE = "x" * 500
+AT_ONCE = 5_000
+ROUNDS = 12
+LONGEST_LOG = 12 << 20
+"""All that is written is more than twice as long."""
+
+Opener = Callable[[], sqlite3.Connection]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "t.db"
+
+
+@pytest.fixture
+def database(path: Path) -> Iterator[SqliteDatabase]:
+    opened = SqliteDatabase(path, World(system_clock(), os.urandom))
+    opened.write(lambda tx: tx.run("CREATE TABLE lines (number INTEGER PRIMARY KEY, line TEXT NOT NULL)"))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def connect(path: Path, database: SqliteDatabase) -> Iterator[Opener]:
+    """Opens a connection that never waits, and makes no checkpoint by itself."""
+    made: list[sqlite3.Connection] = []
+
+    def opened() -> sqlite3.Connection:
+        made.append(sqlite3.connect(path, timeout=0, isolation_level=None))
+        made[-1].execute("PRAGMA wal_autocheckpoint = 0")
+        return made[-1]
+
+    yield opened
+    for connection in made:
+        connection.close()
+
+
+def add(tx: Transaction, start: int) -> None:
+    tx.insert_all(LINES, [{"number": number, "line": LINE} for number in range(start, start + AT_ONCE)])
+
+
+def count(database: SqliteDatabase) -> int:
+    row = database.read(lambda tx: tx.one("SELECT COUNT(*) FROM lines"))
+    assert row is not None
+    return int(row[0])
+
+
+def is_copied(path: Path) -> bool:
+    """Return whether the log is short and the database is not."""
+    return path.with_name(f"{path.name}-wal").stat().st_size < LONGEST_LOG < path.stat().st_size
+
+
+def test_the_log_of_one_who_writes_stays_short(database: SqliteDatabase, path: Path) -> None:
+    for start in range(0, ROUNDS * AT_ONCE, AT_ONCE):
+        database.write(partial(add, start=start))
+    assert is_copied(path)
+    assert count(database) == ROUNDS * AT_ONCE
+
+
+async def test_the_log_of_an_event_loop_stays_short(database: SqliteDatabase, path: Path) -> None:
+    for start in range(0, ROUNDS * AT_ONCE, AT_ONCE):
+        await database.write_soon(partial(add, start=start))
+    assert is_copied(path)
+    assert count(database) == ROUNDS * AT_ONCE
+
+
+def test_nobody_begins_to_write_while_one_is_made(database: SqliteDatabase, path: Path, connect: Opener) -> None:
+    database.write(partial(add, start=0))
+    writer, other = connect(), connect()
+    refusals: list[str] = []
+
+    def try_to_write(statement: str) -> None:
+        if "wal_checkpoint" in statement:
+            with pytest.raises(sqlite3.OperationalError, match="locked"):
+                other.execute("BEGIN IMMEDIATE")
+            refusals.append(statement)
+
+    before = path.stat().st_size
+    writer.set_trace_callback(try_to_write)
+    Checkpoints(writer, connect).make()
+    assert len(refusals) == 1
+    assert path.stat().st_size > before
+    other.execute("BEGIN IMMEDIATE")
+
+
+def test_none_is_made_while_another_writes(database: SqliteDatabase, path: Path, connect: Opener) -> None:
+    database.write(partial(add, start=0))
+    writer, other = connect(), connect()
+    checkpoints = Checkpoints(writer, connect)
+    before = path.stat().st_size
+    other.execute("BEGIN IMMEDIATE")
+    checkpoints.make()
+    assert path.stat().st_size == before
+    other.execute("ROLLBACK")
+    checkpoints.make()
+    assert path.stat().st_size > before
