@@ -31,9 +31,10 @@ def test_all_are_applied_once(database_url: str) -> None:
     database.close()
 
 
-def test_processes_that_migrate_at_once_share_the_work(database_url: str) -> None:
-    databases = [fresh(database_url) for _ in range(4)]
-    with ThreadPoolExecutor(4) as threads:
+@pytest.mark.parametrize("_", range(5))
+def test_processes_that_migrate_at_once_share_the_work(database_url: str, _: int) -> None:
+    databases = [fresh(database_url) for _ in range(8)]
+    with ThreadPoolExecutor(8) as threads:
         applied = [step.number for steps in threads.map(migrate.apply, databases) for step in steps]
     assert sorted(applied) == [step.number for step in migrations(databases[0].engine)]
     for database in databases:

@@ -14,9 +14,12 @@ COLLISIONS = (
     errors.DeadlockDetected,
     errors.UniqueViolation,
     errors.ForeignKeyViolation,
+    errors.DuplicateTable,
+    errors.DuplicateObject,
 )
 """A violation is a collision too: services look before they insert, so it means that another
-transaction was faster. Run again, the look finds what that one made, or that it is gone."""
+transaction was faster. Run again, the look finds what that one made, or that it is gone. So it is with a table
+that is made if there is none."""
 
 
 def unavailable(error: BaseException) -> DatabaseUnavailable:

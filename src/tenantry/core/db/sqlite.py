@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +17,11 @@ from tenantry.core.errors import DatabaseUnavailable
 _STATEMENTS_KEPT = 512
 _SCANNING_THREADS = 2
 _ROWS_AT_ONCE = 16
+_RETRY_SECONDS = 0.01
+_PRIMARY_CODE = 0xFF
 
 _SHARED_PRAGMAS = ("PRAGMA foreign_keys = ON", "PRAGMA temp_store = MEMORY")
-_WRITER_PRAGMAS = ("PRAGMA journal_mode = WAL", "PRAGMA wal_autocheckpoint = 0")  # `Checkpoints` are made instead
+_WRITER_PRAGMAS = ("PRAGMA wal_autocheckpoint = 0",)  # `Checkpoints` are made instead
 # Domains are found by names in no order: an import of 100,000 organizations reads most of their index again and
 # again, which takes a third of its time where the pages do not stay.
 _LOOP_CACHE = "PRAGMA cache_size = -16000"
@@ -250,6 +253,8 @@ class SqliteDatabase(Database):
                 check_same_thread=False,
                 cached_statements=_STATEMENTS_KEPT,
             )
+            if mode == "rwc":
+                _use_log(connection)
             for pragma in pragmas + _SHARED_PRAGMAS:
                 connection.execute(pragma)
         except sqlite3.OperationalError as error:
@@ -265,6 +270,20 @@ class SqliteDatabase(Database):
         pragmas = (*_WRITER_PRAGMAS, cache, f"PRAGMA synchronous = {synchronous}")
         connection = self._open("rwc", pragmas, busy_seconds)
         return connection, Checkpoints(connection, lambda: self._open("rw", (), BUSY_SECONDS))
+
+
+def _use_log(connection: sqlite3.Connection) -> None:
+    """Have a database keep a log (WAL). Of several who do it to a new one at once SQLite lets none wait."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & _PRIMARY_CODE != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(_RETRY_SECONDS)
+        else:
+            return
 
 
 def _write_alone(connection: sqlite3.Connection, world: World, work: Work[T]) -> T:
