@@ -68,11 +68,13 @@ def ids_of(tx: Transaction) -> list[str]:
 
 
 def warm(url: str) -> None:
-    """Have the system read a file of SQLite into its memory, where that of a server in use is."""
-    if url.startswith("sqlite:///"):
-        with Path(url.removeprefix("sqlite:///")).open("rb", buffering=0) as file:
-            while file.read(_READ_AT_ONCE):
-                pass
+    """Have the system read a database into its memory, where that of a server in use is."""
+    if not url.startswith("sqlite:///"):
+        server.read_all(url)
+        return
+    with Path(url.removeprefix("sqlite:///")).open("rb", buffering=0) as file:
+        while file.read(_READ_AT_ONCE):
+            pass
 
 
 def _declare(url: str) -> None:
