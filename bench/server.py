@@ -89,7 +89,7 @@ def settle(database: str) -> None:
 
 
 def read_all(database: str) -> None:
-    """Have the system read all tables and indexes of a database on PostgreSQL; its own buffers stay as they are."""
+    """Have the system read all of a database on PostgreSQL, whose own buffers stay as they are."""
     _postgres("CREATE EXTENSION IF NOT EXISTS pg_prewarm", database)
     _postgres(
         "SELECT sum(pg_prewarm(oid, 'read')) FROM pg_class"
