@@ -3,10 +3,11 @@
 The databases are filled once and stay, as do the figures: it can be done in parts.
 """
 
+import contextlib
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
@@ -19,7 +20,18 @@ from bench.kept import FOLDER, caller_of, ids_of, kept, warm
 from bench.load import SEED
 from bench.measure import Figures
 from bench.operations import CONSTANT, DELETE, LISTS, OPERATIONS, Loaded, Operation
-from bench.scale_report import BAR_CLIENTS, CLIENTS, MOST_CLIENTS, Beside, Measured, cell, page
+from bench.scale_report import (
+    BAR_CLIENTS,
+    CLIENTS,
+    Beside,
+    Compared,
+    Comparison,
+    Measured,
+    Side,
+    cell,
+    comparisons,
+    page,
+)
 from bench.search import SEARCHES, timings
 from tenantry.core.db import open_database
 from tenantry.server import system_world
@@ -27,6 +39,7 @@ from tenantry.server import system_world
 _BY_NAME = {operation.name: operation for operation in (*OPERATIONS, *LISTS, DELETE)}
 _READS = [each for each in _BY_NAME.values() if not each.writes and each is not CONSTANT]
 _WRITES = [each for each in _BY_NAME.values() if each.writes and each is not DELETE]
+_COMPARED_RUNS = 9
 _BESIDE = ("get", "list of ten, after any id")
 
 
@@ -34,7 +47,6 @@ class Step(NamedTuple):
     """A part that is measured at once: an operation, or what it is beside creates (`beside`)."""
 
     size: int
-    workers: int
     operation: Operation[Loaded]
     clients: tuple[int, ...]
     beside: bool = False
@@ -78,19 +90,21 @@ def scale(count: int, few: int, minutes: float, *, fill_only: bool, **given: Any
     file = folder / "figures.json"
     measured = msgspec.json.decode(file.read_bytes(), type=Measured) if file.exists() else Measured()
     for (engine, size), url in databases.items():
-        for workers in (2, 1):
-            steps = [
-                step
-                for step in _left(engine, count, few, measured)
-                if (step.size, step.workers) == (size, workers)
-            ]
-            if not steps:
-                continue
-            with tempfile.TemporaryDirectory(dir=folder) as temporary:
-                place = command.Place(engine, url, Path(temporary))
-                for _ in _measured(place, steps, measured, given, ends):
-                    file.write_bytes(msgspec.json.encode(measured))
+        steps = [step for step in _left(engine, count, few, measured) if step.size == size]
+        if not steps:
+            continue
+        with tempfile.TemporaryDirectory(dir=folder) as temporary:
+            place = command.Place(engine, url, Path(temporary))
+            for _ in _measured(place, steps, measured, given, ends):
+                file.write_bytes(msgspec.json.encode(measured))
+    for engine in given["engines"]:
+        if engine not in measured.compared and time.monotonic() < ends:
+            urls = {size: databases[engine, size] for size in (few, count)}
+            wanted = list(comparisons(engine, count, few))
+            measured.compared[engine] = dict(_compare_all(urls, wanted, given["seconds"], folder))
+            file.write_bytes(msgspec.json.encode(measured))
     left = sum(len(list(_left(engine, count, few, measured))) for engine in given["engines"])
+    left += sum(engine not in measured.compared for engine in given["engines"])
     if left:
         click.echo(f"{left} parts are left: run it again.")
         return
@@ -99,26 +113,20 @@ def scale(count: int, few: int, minutes: float, *, fill_only: bool, **given: Any
 
 def _left(engine: str, count: int, few: int, measured: Measured) -> Iterator[Step]:
     """Yield the steps that were not made yet, in their order: what reads before what writes."""
-    for step in _steps(engine, count, few):
+    for step in _steps(count, few):
         done = measured.beside if step.beside else measured.figures
-        if any(
-            cell(engine, step.size, step.workers, step.operation.name, clients) not in done
-            for clients in step.clients
-        ):
+        if any(cell(engine, step.size, step.operation.name, clients) not in done for clients in step.clients):
             yield step
 
 
-def _steps(engine: str, count: int, few: int) -> Iterator[Step]:
+def _steps(count: int, few: int) -> Iterator[Step]:
     for operation in _READS:
-        yield Step(few, 1, operation, (BAR_CLIENTS,))
-    if engine == "postgres":
-        for name in _BESIDE:
-            yield Step(count, 2, _BY_NAME[name], (BAR_CLIENTS, MOST_CLIENTS))
+        yield Step(few, operation, (BAR_CLIENTS,))
     for operation in (*_READS, *_WRITES):
-        yield Step(count, 1, operation, CLIENTS)
+        yield Step(count, operation, CLIENTS)
     for name in _BESIDE:
-        yield Step(count, 1, _BY_NAME[name], (BAR_CLIENTS,), beside=True)
-    yield Step(count, 1, DELETE, CLIENTS)
+        yield Step(count, _BY_NAME[name], (BAR_CLIENTS,), beside=True)
+    yield Step(count, DELETE, CLIENTS)
 
 
 def _measured(
@@ -128,7 +136,7 @@ def _measured(
     if time.monotonic() > ends:
         return
     measured.versions[place.engine] = server.version(place.engine)
-    size, workers = steps[0].size, steps[0].workers
+    size = steps[0].size
     database = open_database(place.database, system_world(), connections=1)
     try:
         ids = database.read(ids_of)
@@ -139,35 +147,89 @@ def _measured(
     finally:
         database.close()
     key = server.new_key(place.database, server.ENVIRONMENT)
-    with server.serving(place.database, place.folder, workers=workers) as running:
+    with server.serving(place.database, place.folder) as running:
         for step in steps:
             if time.monotonic() > ends:
                 return
             # A machine that lends its memory out has taken much of it back by the next step.
             warm(place.database)
-            target = measure.Target(running.base_url, key, _asked_for(step, ids))
+            target = measure.Target(running.base_url, key, _asked_for(step.operation, step.size, ids))
             run = _Run(place.engine, target, given["seconds"], given["repeats"], place.folder)
             if step.beside:
                 _measure_beside(run, step, measured)
             else:
                 _measure(run, step, measured)
-            name = f"{place.engine} {size} {workers}"
+            name = f"{place.engine} {size}"
             measured.memory[name] = max(measured.memory.get(name, 0), running.largest())
             yield
 
 
-def _asked_for(step: Step, ids: list[str]) -> Loaded:
+class _Served(NamedTuple):
+    """A server and the ids of its organizations, oldest first."""
+
+    base_url: str
+    key: str
+    ids: list[str]
+
+
+@contextlib.contextmanager
+def _served(url: str, workers: int, folder: Path) -> Iterator[_Served]:
+    """Yield a server of a database, which is in the system's memory."""
+    database = open_database(url, system_world(), connections=1)
+    try:
+        ids = database.read(ids_of)
+    finally:
+        database.close()
+    key = server.new_key(url, server.ENVIRONMENT)
+    with (
+        tempfile.TemporaryDirectory(dir=folder) as temporary,
+        server.serving(url, Path(temporary), workers=workers) as running,
+    ):
+        warm(url)
+        yield _Served(running.base_url, key, ids)
+
+
+def _compare_all(
+    urls: dict[int, str], wanted: Sequence[Comparison], seconds: int, folder: Path
+) -> Iterator[tuple[str, Compared]]:
+    """Yield what is compared, by its text. `urls` is by number of organizations; all servers run meanwhile."""
+    with contextlib.ExitStack() as stack:
+        served: dict[tuple[int, int], _Served] = {}
+        for side in (side for each in wanted for side in (each.before, each.after)):
+            if (side.size, side.workers) not in served:
+                serving = _served(urls[side.size], side.workers, folder)
+                served[side.size, side.workers] = stack.enter_context(serving)
+        for each in wanted:
+            yield each.text, _compare(each, served, seconds, folder)
+
+
+def _compare(wanted: Comparison, served: dict[tuple[int, int], _Served], seconds: int, folder: Path) -> Compared:
+    random = Random(SEED)
+
+    def rate(side: Side) -> float:
+        operation, (base_url, key, ids) = _BY_NAME[side.operation], served[side.size, side.workers]
+        target = measure.Target(base_url, key, _asked_for(operation, side.size, ids))
+        return measure.once(target, operation, wanted.clients, seconds, folder, random).rate
+
+    pairs = [(rate(wanted.before), rate(wanted.after)) for _ in range(_COMPARED_RUNS)]
+    share = statistics.median(after / before for before, after in pairs)
+    click.echo(f"{wanted.text:60}  {share:.2f}")
+    before, after = (statistics.median(rates) for rates in zip(*pairs, strict=True))
+    return Compared(before, after, share)
+
+
+def _asked_for(operation: Operation[Loaded], size: int, ids: list[str]) -> Loaded:
     """Return the organizations that requests are about: the last quarter is what is deleted, and nothing else."""
-    if step.operation is DELETE:
-        return Loaded(SEED, ids[step.size * 3 // 4 : step.size])
-    if step.operation.name.endswith("last page"):
+    if operation is DELETE:
+        return Loaded(SEED, ids[size * 3 // 4 : size])
+    if operation.name.endswith("last page"):
         return Loaded(SEED, ids)
-    return Loaded(SEED, ids[: step.size * 3 // 4])
+    return Loaded(SEED, ids[: size * 3 // 4])
 
 
 def _measure(run: _Run, step: Step, measured: Measured) -> None:
     for clients in step.clients:
-        name = cell(run.engine, step.size, step.workers, step.operation.name, clients)
+        name = cell(run.engine, step.size, step.operation.name, clients)
         figures = measured.figures[name] = run.figures(step.operation, clients)
         click.echo(f"{name:60}  {figures.rate:9,.0f}/s  p99 {figures.p99_ms:7.2f} ms")
 
@@ -175,7 +237,7 @@ def _measure(run: _Run, step: Step, measured: Measured) -> None:
 def _measure_beside(run: _Run, step: Step, measured: Measured) -> None:
     """Measure reads without and with creates at half of the most that there were a second, in turn."""
     create = _BY_NAME["create"]
-    top = max(measured.figures[cell(run.engine, step.size, 1, create.name, clients)].rate for clients in CLIENTS)
+    top = max(measured.figures[cell(run.engine, step.size, create.name, clients)].rate for clients in CLIENTS)
     clients, random = step.clients[0], Random(SEED + len(measured.beside))
     writes: list[float] = []
     pairs = []
@@ -186,7 +248,7 @@ def _measure_beside(run: _Run, step: Step, measured: Measured) -> None:
             run.target, step.operation, clients, run.seconds, run.folder, random, meanwhile=creates
         )
         pairs.append((alone, with_creates))
-    name = cell(run.engine, step.size, 1, step.operation.name, clients)
+    name = cell(run.engine, step.size, step.operation.name, clients)
     measured.beside[name] = Beside(
         measure.medians([alone for alone, _ in pairs]),
         measure.medians([beside for _, beside in pairs]),
