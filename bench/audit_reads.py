@@ -18,6 +18,7 @@ import httpx
 import msgspec
 
 from bench import audit_events, audit_fill, measure, server
+from bench.kept import warm
 from bench.load import SEED
 from bench.operations import Operation, Request
 from bench.report import table, verdict
@@ -86,9 +87,10 @@ def measure_(database: str, seconds: int, *, exports: bool) -> None:
         folder = Path(name)
         with server.serving(database, folder) as running:
             trail = _trail(database)
+            warm(database)
             click.echo(_pages(running, key, trail, seconds, folder))
             if exports:
-                click.echo(_export(running, key, trail, folder))
+                click.echo(_export(running, database, key, trail, folder))
 
 
 def _trail(database: str) -> _Trail:
@@ -161,7 +163,7 @@ def _pages(running: server.Server, key: str, trail: _Trail, seconds: int, folder
     )
 
 
-def _export(running: server.Server, key: str, trail: _Trail, folder: Path) -> str:
+def _export(running: server.Server, database: str, key: str, trail: _Trail, folder: Path) -> str:
     """Return how long exports take beside other requests, what they cost in memory, and them."""
     target = measure.Target(running.base_url, key, trail)
     get: Operation[_Trail] = Operation("get", lambda t, _r: Request("GET", f"/organizations/{t.organization_id}"))
@@ -169,6 +171,7 @@ def _export(running: server.Server, key: str, trail: _Trail, folder: Path) -> st
     run = partial(measure.measure, target, get, _OTHER_CLIENTS, folder=folder, random=Random(SEED))
     rows = []
     for name, chosen in _EXPORTS.items():
+        warm(database)
         before = run(seconds=_BESIDE_SECONDS, repeats=_RUNS_BEFORE)
         with (
             httpx.Client(base_url=running.base_url, headers=headers, timeout=60) as api,
