@@ -93,7 +93,7 @@ def test_nobody_begins_to_write_while_one_is_made(database: SqliteDatabase, path
 
     before = path.stat().st_size
     writer.set_trace_callback(try_to_write)
-    Checkpoints(writer, connect).make()
+    Checkpoints(writer, guard=connect()).make()
     assert len(refusals) == 1
     assert path.stat().st_size > before
     other.execute("BEGIN IMMEDIATE")
@@ -102,7 +102,7 @@ def test_nobody_begins_to_write_while_one_is_made(database: SqliteDatabase, path
 def test_none_is_made_while_another_writes(database: SqliteDatabase, path: Path, connect: Opener) -> None:
     database.write(partial(add, start=0))
     writer, other = connect(), connect()
-    checkpoints = Checkpoints(writer, connect)
+    checkpoints = Checkpoints(writer, guard=connect())
     before = path.stat().st_size
     other.execute("BEGIN IMMEDIATE")
     checkpoints.make()

@@ -41,6 +41,10 @@ class SqliteTransaction(Transaction):
 
     def _execute(self, sql: LiteralString, parameters: dict[str, object]) -> sqlite3.Cursor:
         self._insert_waiting()
+        return self._execute_in_place(sql, parameters)
+
+    def _execute_in_place(self, sql: LiteralString, parameters: dict[str, object]) -> sqlite3.Cursor:
+        """Run a statement; rows that wait to be inserted go on waiting."""
         if " IN :" in sql:
             return self._connection.execute(*expand_lists(sql, parameters))
         return self._connection.execute(sql, parameters)
@@ -53,10 +57,8 @@ class SqliteTransaction(Transaction):
         return row
 
     def one_in_place(self, sql: LiteralString, **parameters: object) -> Row | None:
-        if self.known is None:
-            return self.one(sql, **parameters)
-        # The rows of those before go on waiting, so that all are inserted together.
-        row: Row | None = self._connection.execute(sql, parameters).fetchone()
+        execute = self._execute if self.known is None else self._execute_in_place
+        row: Row | None = execute(sql, parameters).fetchone()
         return row
 
     def run(self, sql: LiteralString, **parameters: object) -> int:
@@ -269,7 +271,7 @@ class SqliteDatabase(Database):
         synchronous = "FULL" if self._durable else "OFF"
         pragmas = (*_WRITER_PRAGMAS, cache, f"PRAGMA synchronous = {synchronous}")
         connection = self._open("rwc", pragmas, busy_seconds)
-        return connection, Checkpoints(connection, lambda: self._open("rw", (), BUSY_SECONDS))
+        return connection, Checkpoints(connection, guard=self._open("rw", (), BUSY_SECONDS))
 
 
 def _use_log(connection: sqlite3.Connection) -> None:

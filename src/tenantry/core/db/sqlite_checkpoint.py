@@ -2,7 +2,6 @@
 
 import contextlib
 import sqlite3
-from collections.abc import Callable
 
 _ROWS = 12_000
 """Changed rows between two: some 32 MiB of log where requests change a few rows each.
@@ -15,14 +14,13 @@ class Checkpoints:
     """Those of what one connection has written, which nobody else may use meanwhile.
 
     SQLite makes them by itself after a commit, while others write; up to 3.51.2 that can, rarely, lose what those
-    commit (https://sqlite.org/wal.html#the_wal_reset_bug). So here another connection, which `open_guard` opens,
-    holds the lock of those who write.
+    commit (https://sqlite.org/wal.html#the_wal_reset_bug). So here another connection, `guard`, holds the lock of
+    those who write.
     """
 
-    def __init__(self, connection: sqlite3.Connection, open_guard: Callable[[], sqlite3.Connection]) -> None:
+    def __init__(self, connection: sqlite3.Connection, guard: sqlite3.Connection) -> None:
         self._connection = connection
-        self._open_guard = open_guard
-        self._guard: sqlite3.Connection | None = None
+        self._guard = guard
         self._changes = connection.total_changes
 
     @property
@@ -36,8 +34,6 @@ class Checkpoints:
         durable as in the database, and the next one takes it along.
         """
         self._changes = self._connection.total_changes
-        if self._guard is None:
-            self._guard = self._open_guard()
         with contextlib.suppress(sqlite3.Error):
             self._guard.execute("BEGIN IMMEDIATE")
             try:
