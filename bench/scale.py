@@ -32,7 +32,7 @@ from bench.scale_report import (
     comparisons,
     page,
 )
-from bench.search import SEARCHES, timings
+from bench.search import SEARCHES, Timing, timings
 from tenantry.core.db import open_database
 from tenantry.server import system_world
 
@@ -91,11 +91,8 @@ def scale(count: int, few: int, minutes: float, *, fill_only: bool, **given: Any
     measured = msgspec.json.decode(file.read_bytes(), type=Measured) if file.exists() else Measured()
     for (engine, size), url in databases.items():
         steps = [step for step in _left(engine, count, few, measured) if step.size == size]
-        if not steps:
-            continue
-        with tempfile.TemporaryDirectory(dir=folder) as temporary:
-            place = command.Place(engine, url, Path(temporary))
-            for _ in _measured(place, steps, measured, given, ends):
+        if steps and time.monotonic() < ends:
+            for _ in _measured(command.Place(engine, url, folder), steps, measured, given, ends):
                 file.write_bytes(msgspec.json.encode(measured))
     for engine in given["engines"]:
         if engine not in measured.compared and time.monotonic() < ends:
@@ -133,60 +130,56 @@ def _measured(
     place: command.Place, steps: list[Step], measured: Measured, given: dict[str, Any], ends: float
 ) -> Iterator[None]:
     """Measure steps that share a server; yield after each of them."""
-    if time.monotonic() > ends:
-        return
     measured.versions[place.engine] = server.version(place.engine)
     size = steps[0].size
-    database = open_database(place.database, system_world(), connections=1)
-    try:
-        ids = database.read(ids_of)
-        if size not in measured.searches.setdefault(place.engine, {}):
-            caller = database.read(caller_of)
-            warm(place.database)
-            measured.searches[place.engine][size] = list(timings(database, caller, size, SEARCHES))
-    finally:
-        database.close()
-    key = server.new_key(place.database, server.ENVIRONMENT)
-    with server.serving(place.database, place.folder) as running:
+    if size not in measured.searches.setdefault(place.engine, {}):
+        measured.searches[place.engine][size] = _searches(place.database, size)
+    with _served(place.database, 1, place.folder) as served:
         for step in steps:
             if time.monotonic() > ends:
                 return
             # A machine that lends its memory out has taken much of it back by the next step.
             warm(place.database)
-            target = measure.Target(running.base_url, key, _asked_for(step.operation, step.size, ids))
+            target = served.target(step.operation, size)
             run = _Run(place.engine, target, given["seconds"], given["repeats"], place.folder)
             if step.beside:
                 _measure_beside(run, step, measured)
             else:
                 _measure(run, step, measured)
             name = f"{place.engine} {size}"
-            measured.memory[name] = max(measured.memory.get(name, 0), running.largest())
+            measured.memory[name] = max(measured.memory.get(name, 0), served.running.largest())
             yield
 
 
-class _Served(NamedTuple):
-    """A server and the ids of its organizations, oldest first."""
+def _searches(url: str, size: int) -> list[Timing]:
+    """Return what searches take in the server, without HTTP."""
+    warm(url)
+    with contextlib.closing(open_database(url, system_world(), connections=1)) as database:
+        return list(timings(database, database.read(caller_of), size, SEARCHES))
 
-    base_url: str
+
+class _Served(NamedTuple):
+    """A server, a key of it, and the ids of its organizations, oldest first."""
+
+    running: server.Server
     key: str
     ids: list[str]
+
+    def target(self, operation: Operation[Loaded], size: int) -> measure.Target[Loaded]:
+        return measure.Target(self.running.base_url, self.key, _asked_for(operation, size, self.ids))
 
 
 @contextlib.contextmanager
 def _served(url: str, workers: int, folder: Path) -> Iterator[_Served]:
-    """Yield a server of a database, which is in the system's memory."""
-    database = open_database(url, system_world(), connections=1)
-    try:
+    """Yield a server of a database."""
+    with contextlib.closing(open_database(url, system_world(), connections=1)) as database:
         ids = database.read(ids_of)
-    finally:
-        database.close()
     key = server.new_key(url, server.ENVIRONMENT)
     with (
         tempfile.TemporaryDirectory(dir=folder) as temporary,
         server.serving(url, Path(temporary), workers=workers) as running,
     ):
-        warm(url)
-        yield _Served(running.base_url, key, ids)
+        yield _Served(running, key, ids)
 
 
 def _compare_all(
@@ -199,6 +192,8 @@ def _compare_all(
             if (side.size, side.workers) not in served:
                 serving = _served(urls[side.size], side.workers, folder)
                 served[side.size, side.workers] = stack.enter_context(serving)
+        for url in urls.values():
+            warm(url)
         for each in wanted:
             yield each.text, _compare(each, served, seconds, folder)
 
@@ -207,8 +202,8 @@ def _compare(wanted: Comparison, served: dict[tuple[int, int], _Served], seconds
     random = Random(SEED)
 
     def rate(side: Side) -> float:
-        operation, (base_url, key, ids) = _BY_NAME[side.operation], served[side.size, side.workers]
-        target = measure.Target(base_url, key, _asked_for(operation, side.size, ids))
+        operation = _BY_NAME[side.operation]
+        target = served[side.size, side.workers].target(operation, side.size)
         return measure.once(target, operation, wanted.clients, seconds, folder, random).rate
 
     pairs = [(rate(wanted.before), rate(wanted.after)) for _ in range(_COMPARED_RUNS)]

@@ -98,8 +98,9 @@ def comparisons(engine: str, count: int, few: int) -> Iterator[Comparison]:
         before, after = Side(count, 1, first), Side(count, 1, last)
         yield Comparison(f"{last}, of the first page's rate", before, after, BAR_CLIENTS, _LEAST_LAST)
     if engine == "postgres":
-        before, after = Side(count, 1, "get"), Side(count, 2, "get")
-        yield Comparison("get by two workers, of one's rate", before, after, MOST_CLIENTS, _LEAST_WORKERS)
+        for each in ("get", "list of ten, after any id"):
+            before, after = Side(count, 1, each), Side(count, 2, each)
+            yield Comparison(f"{each}, by two workers, of one's rate", before, after, MOST_CLIENTS, _LEAST_WORKERS)
 
 
 def page(measured: Measured, count: int, few: int, conditions: Conditions) -> str:
