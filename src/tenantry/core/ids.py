@@ -8,6 +8,7 @@ from tenantry.core.entropy import Entropy
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]
+_VALUES = {pair: value for value, pair in enumerate(_PAIRS)}
 _RANDOM_BITS = 80
 _RANDOM_LIMIT = 1 << _RANDOM_BITS
 _ULID = r"[0-7][0-9A-HJKMNP-TV-Z]{25}"
@@ -33,7 +34,7 @@ def id_pattern(prefix: str) -> re.Pattern[str]:
 
 
 def time_of(identity: str) -> int:
-    """Return the milliseconds since the epoch that a well-formed id carries."""
+    """Return the milliseconds since the epoch that a well-formed id carries. Raises KeyError for most others."""
     return _time_of(identity[-26:-16])
 
 
@@ -41,9 +42,14 @@ def time_of(identity: str) -> int:
 @lru_cache(maxsize=16)
 def _time_of(beginning: str) -> int:
     milliseconds = 0
-    for character in beginning:
-        milliseconds = milliseconds * 32 + _ALPHABET.index(character)
+    for start in range(0, len(beginning), 2):
+        milliseconds = milliseconds << 10 | _VALUES[beginning[start : start + 2]]
     return milliseconds
+
+
+def end_of(identity: str) -> int:
+    """Return the last 20 bits of a well-formed id. Raises KeyError for most others."""
+    return _VALUES[identity[-4:-2]] << 10 | _VALUES[identity[-2:]]
 
 
 class IdSource:

@@ -8,8 +8,8 @@ from typing import LiteralString
 import msgspec
 
 from tenantry.core.db import Transaction
-from tenantry.core.ids import time_of
 from tenantry.core.page import Bounds, cursor_of, in_order, past
+from tenantry.organizations.places import END, first_of_millisecond, last_of_millisecond, likely_place
 from tenantry.organizations.search import Match, beginning, is_short, rarest_terms, terms_of_name
 
 CONTAINS: LiteralString = "instr(folded_name, :text) > 0"
@@ -19,8 +19,6 @@ _SAMPLED = 150
 _FAR = 5_000
 _TERMS = 2
 _WAITING = 256
-_PLACE_BITS = 19
-_LATEST = (1 << 44) - 1
 
 
 def select_page(tx: Transaction, environment_id: str, text: str, limits: Bounds) -> list[Match]:
@@ -37,11 +35,6 @@ def select_page(tx: Transaction, environment_id: str, text: str, limits: Bounds)
         if edge is None or len(found) > limits.limit:
             return found
     return _look_up(tx, environment_id, text, limits, sample)
-
-
-def place_of(organization_id: str) -> int:
-    """Return the first place of an id's millisecond in the index."""
-    return min(time_of(organization_id), _LATEST) << _PLACE_BITS
 
 
 def take_in(tx: Transaction) -> None:
@@ -125,8 +118,9 @@ def _look_up(tx: Transaction, environment_id: str, text: str, limits: Bounds, sa
     found = _matches(tx, environment_id, text, limits, terms, _places_past(limits), limits.limit + 1)
     if len(found) > limits.limit:
         last = found[-1][0]
-        millisecond = last >> _PLACE_BITS << _PLACE_BITS
-        rest = (millisecond, last - 1) if limits.descending else (last + 1, millisecond + (1 << _PLACE_BITS) - 1)
+        rest = (
+            (first_of_millisecond(last), last - 1) if limits.descending else (last + 1, last_of_millisecond(last))
+        )
         found += _matches(tx, environment_id, text, limits, terms, rest, -1)
     found += _waiting_matches(tx, environment_id, text, limits)
     found.sort(key=lambda row: row[1], reverse=limits.descending)
@@ -143,14 +137,9 @@ def _terms(environment_id: str, text: str, sample: str) -> str:
 def _places_past(limits: Bounds) -> tuple[int, int]:
     """Return the least and the greatest place that a row past the cursor can have."""
     if limits.cursor is None:
-        return 0, _end_of_places()
-    first = place_of(limits.cursor)
-    return (0, first + (1 << _PLACE_BITS) - 1) if limits.descending else (first, _end_of_places())
-
-
-def _end_of_places() -> int:
-    """Return the greatest place that there can be."""
-    return (_LATEST + 1 << _PLACE_BITS) - 1
+        return 0, END
+    near = likely_place(limits.cursor)
+    return (0, last_of_millisecond(near)) if limits.descending else (first_of_millisecond(near), END)
 
 
 def _matches(

@@ -7,7 +7,7 @@ import msgspec
 from tenantry.core.db import Insertion, Transaction
 from tenantry.core.page import Bounds, walk, walked
 from tenantry.organizations import index
-from tenantry.organizations.index_sqlite import place_of
+from tenantry.organizations.places import FREE, likely_place
 
 
 class OrganizationRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,12 +29,8 @@ _COLUMNS: LiteralString = (
     "environment_id text, id text, name text, folded_name text, allow_profiles_outside_organization boolean,"
     " external_id text, stripe_customer_id text, metadata text, created_at text, updated_at text, wire bytea"
 )
-# After the others of its millisecond: see the migration that made the index.
-_NEXT_PLACE: LiteralString = (
-    "(SELECT coalesce(max(place) + 1, :place) FROM organizations WHERE place BETWEEN :place AND :place + 524287), "
-)
 _INSERTION = {
-    "sqlite": Insertion("organizations", _COLUMNS, ("place, ", _NEXT_PLACE), leads=True),
+    "sqlite": Insertion("organizations", _COLUMNS, ("place, ", FREE + ", "), leads=True),
     "postgres": Insertion("organizations", _COLUMNS, leads=True),
 }
 
@@ -55,7 +51,7 @@ def insert_all(tx: Transaction, environment_id: str, rows: list[OrganizationRow]
 def _new_row(environment_id: str, row: OrganizationRow) -> dict[str, object]:
     return {
         "environment_id": environment_id,
-        "place": place_of(row.id),
+        "place": likely_place(row.id),
         **msgspec.structs.asdict(row),
     }
 
@@ -94,24 +90,39 @@ def delete(tx: Transaction, environment_id: str, organization_id: str) -> None:
     )
 
 
+_WIRE: LiteralString = "SELECT id, wire FROM organizations WHERE environment_id = :environment_id"
+
+
 def select_wire(tx: Transaction, environment_id: str, organization_id: str) -> bytes | None:
     """Return one organization's JSON."""
-    row = tx.one(
-        "SELECT wire FROM organizations WHERE environment_id = :environment_id AND id = :id",
-        environment_id=environment_id,
-        id=organization_id,
-    )
-    return row[0] if row else None
+    if tx.engine == "sqlite":
+        place = likely_place(organization_id)
+        row = tx.one(
+            _WIRE + " AND place = :place AND id = :id",
+            environment_id=environment_id,
+            place=place,
+            id=organization_id,
+        )
+        if row is not None:
+            wire: bytes = row[1]
+            return wire
+    row = tx.one(_WIRE + " AND id = :id", environment_id=environment_id, id=organization_id)
+    return row[1] if row else None
 
 
 def select_wires_by_id(tx: Transaction, environment_id: str, organization_ids: list[str]) -> dict[str, bytes]:
     """Return the JSON of each of the organizations (at least one) that is there, by id."""
-    rows = tx.all(
-        "SELECT id, wire FROM organizations WHERE environment_id = :environment_id AND id IN :ids",
-        environment_id=environment_id,
-        ids=organization_ids,
-    )
-    return {row[0]: row[1] for row in rows}
+    found: dict[str, bytes] = {}
+    if tx.engine == "sqlite":
+        places = [likely_place(each) for each in organization_ids]
+        rows = tx.all(_WIRE + " AND place IN :places", environment_id=environment_id, places=places)
+        wanted = set(organization_ids)
+        found = {row[0]: row[1] for row in rows if row[0] in wanted}
+    missing = [each for each in organization_ids if each not in found]
+    if missing:
+        rows = tx.all(_WIRE + " AND id IN :ids", environment_id=environment_id, ids=missing)
+        found |= {row[0]: row[1] for row in rows}
+    return found
 
 
 def select_wires_of_owners(tx: Transaction, environment_id: str, domain: str, most: int) -> list[bytes]:
