@@ -7,7 +7,7 @@ same millisecond, and is found by the index of ids; so are rows from before plac
 
 from typing import LiteralString
 
-from tenantry.core.ids import end_of, time_of
+from tenantry.core.ids import RANDOM_BITS, number_of
 
 _BITS = 19
 _REST = (1 << _BITS) - 1
@@ -38,9 +38,10 @@ FREE: LiteralString = (
 def likely_place(organization_id: str) -> int:
     """Return where the row of an organization stands, if it is not one of a few; -1 for what is no id."""
     try:
-        return min(time_of(organization_id), _LATEST) << _BITS | (end_of(organization_id) & _REST)
-    except KeyError:
+        number = number_of(organization_id)
+    except ValueError:
         return -1
+    return min(number >> RANDOM_BITS, _LATEST) << _BITS | number & _REST
 
 
 def first_of_millisecond(place: int) -> int:

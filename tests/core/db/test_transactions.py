@@ -5,6 +5,7 @@ import contextlib
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 
@@ -329,3 +330,19 @@ def test_rows_that_are_inserted_together_are_there_in_their_order(counters: Data
     counters.write(lambda tx: tx.insert_all(insertion, rows))
     found = counters.read(lambda tx: tx.all("SELECT name, value FROM counters WHERE name <> 'hits' ORDER BY name"))
     assert found == [(row["name"], row["value"]) for row in rows]
+
+
+@pytest.mark.parametrize("count", [1, 16, 17, 40])
+def test_rows_that_are_inserted_together_take_the_place_of_those_that_are_there(
+    counters: Database, count: int
+) -> None:
+    insertion = Insertion(
+        "counters",
+        "name text, value integer",
+        otherwise=" ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+    )
+    for value in (1, 2):
+        rows: list[dict[str, object]] = [{"name": f"n{number:02}", "value": value} for number in range(count)]
+        counters.write(partial(lambda tx, rows: tx.insert_all(insertion, rows), rows=rows))
+    found = counters.read(lambda tx: tx.all("SELECT value FROM counters WHERE name <> 'hits'"))
+    assert found == [(2,)] * count

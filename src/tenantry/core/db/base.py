@@ -53,6 +53,7 @@ class Insertion:
         typed = [column.split(" ") for column in columns.split(", ")]
         self.names = [name for name, _ in typed]
         self.is_plain = further is None
+        self._otherwise = otherwise
         into: LiteralString = "INSERT INTO " + table + " ("
         column, expression = further or ("", "")
         self.one: LiteralString = (
@@ -68,7 +69,7 @@ class Insertion:
     def of_many(self, count: int) -> str:
         """Return the statement for `count` rows, whose values follow each other, where nothing is `further`."""
         row = "(" + ", ".join("?" * len(self.names)) + ")"
-        return self.one.partition(" VALUES ")[0] + " VALUES " + ", ".join([row] * count)
+        return self.one.partition(" VALUES ")[0] + " VALUES " + ", ".join([row] * count) + self._otherwise
 
     def columns_of(self, rows: list[dict[str, object]]) -> dict[str, object]:
         """Return the parameters of `all`: for each column the values of `rows`."""
