@@ -139,7 +139,7 @@ _INSERTION = Insertion(
 
 def insert_seals(tx: Transaction, rows: list[NewSeal]) -> None:
     """Add seals (at least one)."""
-    tx.insert_all(_INSERTION, [msgspec.structs.asdict(row) for row in rows])
+    tx.insert_all(_INSERTION, [msgspec.structs.astuple(row) for row in rows])
 
 
 def extend_chains(tx: Transaction, ends: list[tuple[int, int, bytes]], sign_at: int) -> None:

@@ -194,18 +194,9 @@ def insert_event(tx: Transaction, row: EventRow, targets: set[tuple[str, str]]) 
 def _insert_placed(tx: Transaction, row: EventRow, targets: set[tuple[str, str]]) -> None:
     """Add one event and its targets, which the events of other requests then need not wait for."""
     position = _next_position(tx)
-    tx.insert(_PLACED_EVENTS, {"position": position, **msgspec.structs.asdict(row)})
+    tx.insert(_PLACED_EVENTS, (position, *msgspec.structs.astuple(row)))
     for target_id, target_type in targets:
-        tx.insert(
-            _PLACED_TARGETS,
-            {
-                "trail": row.trail,
-                "target_id": target_id,
-                "occurred_at": row.occurred_at,
-                "position": position,
-                "target_type": target_type,
-            },
-        )
+        tx.insert(_PLACED_TARGETS, (row.trail, target_id, row.occurred_at, position, target_type))
 
 
 def _next_position(tx: Transaction) -> int:

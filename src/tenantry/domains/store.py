@@ -6,7 +6,7 @@ import msgspec
 from msgspec import UNSET
 
 from tenantry.core.caller import DomainPolicy
-from tenantry.core.db import Insertion, Row, Transaction
+from tenantry.core.db import Insertion, Row, Transaction, Values
 from tenantry.core.page import Bounds, behind, walk, walked
 from tenantry.domains.wire import OrganizationDomain
 
@@ -81,23 +81,23 @@ def insert_all(tx: Transaction, rows: list[DomainRow]) -> None:
     tx.insert_all(_INSERTION, [_new_row(row) for row in rows])
 
 
-def _new_row(row: DomainRow) -> dict[str, object]:
+def _new_row(row: DomainRow) -> Values:
     domain, progress = row.domain, row.progress
-    return {
-        "environment_id": row.environment_id,
-        "id": domain.id,
-        "organization_id": domain.organization_id,
-        "domain": domain.domain,
-        "state": domain.state,
-        "verification_strategy": domain.verification_strategy or None,
-        "verification_prefix": domain.verification_prefix or None,
-        "verification_token": domain.verification_token or None,
-        "created_at": domain.created_at,
-        "updated_at": domain.updated_at,
-        "due_at": progress.due_at,
-        "started_at": progress.started_at,
-        "verified_at": progress.verified_at,
-    }
+    return (
+        row.environment_id,
+        domain.id,
+        domain.organization_id,
+        domain.domain,
+        domain.state,
+        domain.verification_strategy or None,
+        domain.verification_prefix or None,
+        domain.verification_token or None,
+        domain.created_at,
+        domain.updated_at,
+        progress.due_at,
+        progress.started_at,
+        progress.verified_at,
+    )
 
 
 def update(tx: Transaction, row: DomainRow) -> None:

@@ -78,12 +78,12 @@ _INSERTION = Insertion(
 
 def insert(tx: Transaction, event: NewEvent) -> None:
     """Add one event; its place follows those of all events that were served before."""
-    tx.insert(_INSERTION, msgspec.structs.asdict(event))
+    tx.insert(_INSERTION, msgspec.structs.astuple(event))
 
 
 def insert_all(tx: Transaction, new: list[NewEvent]) -> None:
     """Add events (at least one), in this order."""
-    tx.insert_all(_INSERTION, [msgspec.structs.asdict(event) for event in new])
+    tx.insert_all(_INSERTION, [msgspec.structs.astuple(event) for event in new])
 
 
 def select_place(tx: Transaction, environment_id: str, event_id: str) -> Place | None:

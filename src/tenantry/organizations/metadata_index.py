@@ -4,7 +4,7 @@ from typing import LiteralString
 
 import msgspec
 
-from tenantry.core.db import Insertion, Row, Transaction
+from tenantry.core.db import Insertion, Row, Transaction, Values
 from tenantry.organizations.wire import MetadataKeyState, Violation
 
 
@@ -230,8 +230,8 @@ def put_values(tx: Transaction, environment_id: str, key: str, values: list[Valu
     tx.insert_all(_INSERTION, [_new_row(environment_id, key, value) for value in values])
 
 
-def _new_row(environment_id: str, key: str, value: Value) -> dict[str, object]:
-    return {"environment_id": environment_id, "key": key, **msgspec.structs.asdict(value)}
+def _new_row(environment_id: str, key: str, value: Value) -> Values:
+    return (environment_id, value.organization_id, key, value.value, value.unique_value)
 
 
 def delete_value(tx: Transaction, environment_id: str, organization_id: str, key: str) -> None:

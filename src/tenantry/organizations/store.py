@@ -4,7 +4,7 @@ from typing import LiteralString
 
 import msgspec
 
-from tenantry.core.db import Insertion, Transaction
+from tenantry.core.db import Insertion, Transaction, Values
 from tenantry.core.page import Bounds, walk, walked
 from tenantry.organizations import index
 from tenantry.organizations.places import FREE, likely_place
@@ -30,7 +30,7 @@ _COLUMNS: LiteralString = (
     " external_id text, stripe_customer_id text, metadata text, created_at text, updated_at text, wire bytea"
 )
 _INSERTION = {
-    "sqlite": Insertion("organizations", _COLUMNS, ("place, ", FREE + ", "), leads=True),
+    "sqlite": Insertion("organizations", "place bigint, " + _COLUMNS, {"place": FREE}, leads=True),
     "postgres": Insertion("organizations", _COLUMNS, leads=True),
 }
 
@@ -38,22 +38,19 @@ _INSERTION = {
 def insert(tx: Transaction, environment_id: str, row: OrganizationRow) -> None:
     """Add one organization."""
     index.take_in(tx)
-    tx.insert(_INSERTION[tx.engine], _new_row(environment_id, row))
+    tx.insert(_INSERTION[tx.engine], _new_row(tx, environment_id, row))
 
 
 def insert_all(tx: Transaction, environment_id: str, rows: list[OrganizationRow]) -> None:
     """Add organizations (at least one)."""
     index.expect(tx, len(rows))
-    tx.insert_all(_INSERTION[tx.engine], [_new_row(environment_id, row) for row in rows])
+    tx.insert_all(_INSERTION[tx.engine], [_new_row(tx, environment_id, row) for row in rows])
     index.take_in(tx)
 
 
-def _new_row(environment_id: str, row: OrganizationRow) -> dict[str, object]:
-    return {
-        "environment_id": environment_id,
-        "place": likely_place(row.id),
-        **msgspec.structs.asdict(row),
-    }
+def _new_row(tx: Transaction, environment_id: str, row: OrganizationRow) -> Values:
+    values = (environment_id, *msgspec.structs.astuple(row))
+    return (likely_place(row.id), *values) if tx.engine == "sqlite" else values
 
 
 def update(tx: Transaction, environment_id: str, row: OrganizationRow) -> None:

@@ -4,7 +4,7 @@ from typing import LiteralString
 
 import msgspec
 
-from tenantry.core.db import Insertion, Row, Transaction
+from tenantry.core.db import Insertion, Row, Transaction, Values
 from tenantry.core.page import Bounds, behind, walk, walked
 
 
@@ -227,7 +227,8 @@ def insert_delivery(
     One that is owed or was made before keeps its id and is owed anew.
     """
     delivery = NewDelivery(endpoint_id, event_id, event, body)
-    row = tx.one(_INSERT_DELIVERY.one + " RETURNING id", **_delivery_row(tx, environment_id, delivery))
+    values = _INSERT_DELIVERY.named(_delivery_row(tx, environment_id, delivery))
+    row = tx.one(_INSERT_DELIVERY.one + " RETURNING id", **values)
     assert row is not None
     identity: str = row[0]
     return identity
@@ -239,20 +240,20 @@ def insert_deliveries(tx: Transaction, environment_id: str, deliveries: list[New
         tx.insert_all(_INSERT_DELIVERY, [_delivery_row(tx, environment_id, each) for each in deliveries])
 
 
-def _delivery_row(tx: Transaction, environment_id: str, delivery: NewDelivery) -> dict[str, object]:
-    return {
-        "id": tx.new_id("whd"),
-        "environment_id": environment_id,
-        "endpoint_id": delivery.endpoint_id,
-        "event_id": delivery.event_id,
-        "event": delivery.event,
-        "status": "pending",
-        "attempts": 0,
-        "due_at": tx.milliseconds,
-        "body": delivery.body,
-        "created_at": tx.now,
-        "updated_at": tx.now,
-    }
+def _delivery_row(tx: Transaction, environment_id: str, delivery: NewDelivery) -> Values:
+    return (
+        tx.new_id("whd"),
+        environment_id,
+        delivery.endpoint_id,
+        delivery.event_id,
+        delivery.event,
+        "pending",
+        0,
+        tx.milliseconds,
+        delivery.body,
+        tx.now,
+        tx.now,
+    )
 
 
 def select_owed(tx: Transaction) -> list[str]:
@@ -317,7 +318,7 @@ def select_targets(tx: Transaction, endpoint_ids: list[str]) -> dict[str, tuple[
 
 def insert_attempts(tx: Transaction, rows: list[AttemptRow]) -> None:
     """Keep some attempts, at least one."""
-    tx.insert_all(_INSERT_ATTEMPT, [msgspec.structs.asdict(row) for row in rows])
+    tx.insert_all(_INSERT_ATTEMPT, [msgspec.structs.astuple(row) for row in rows])
 
 
 def update_delivered(tx: Transaction, delivery_ids: list[str]) -> None:

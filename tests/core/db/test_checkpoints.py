@@ -52,7 +52,7 @@ def connect(path: Path, database: SqliteDatabase) -> Iterator[Opener]:
 
 
 def add(tx: Transaction, start: int) -> None:
-    tx.insert_all(LINES, [{"number": number, "line": LINE} for number in range(start, start + AT_ONCE)])
+    tx.insert_all(LINES, [(number, LINE) for number in range(start, start + AT_ONCE)])
 
 
 def count(database: SqliteDatabase) -> int:

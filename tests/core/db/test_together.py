@@ -96,8 +96,8 @@ def inserting(number: int) -> Work[int]:
     """Return work that leaves a row, with a note that refers to it, to be inserted with those of others."""
 
     def work(tx: Transaction) -> int:
-        tx.insert(ADDED, {"number": number, "seen": 0})
-        tx.insert(NOTES, {"number": number, "note": f"of {number}"})
+        tx.insert(ADDED, (number, 0))
+        tx.insert(NOTES, (number, f"of {number}"))
         return number
 
     return work
@@ -124,7 +124,7 @@ async def test_a_row_that_cannot_be_there_fails_its_own_work_alone_when_another_
 
 async def test_rows_that_others_refer_to_are_there_first(database: Database, notes: None) -> None:
     def noting_more(tx: Transaction) -> int:
-        tx.insert(NOTES, {"number": 0, "note": "again"})
+        tx.insert(NOTES, (0, "again"))
         return 0
 
     await add_all(database, [inserting(0)])

@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 
 from tenantry.core.clock import system_clock
-from tenantry.core.db import Database, Insertion, Row, Transaction, World, open_database
+from tenantry.core.db import Database, Insertion, Row, Transaction, Values, World, open_database
 
 
 class Refused(Exception):
@@ -300,14 +300,8 @@ def test_rows_that_are_inserted_together_come_in_their_order_with_every_value_as
     }[database.engine]
     image = {"sqlite": "BLOB", "postgres": "BYTEA"}[database.engine]
     names = ["heron", "", 'a "quoted", {braced} \\ one', "ørn", "NULL", *map(str, range(500))]
-    rows: list[dict[str, object]] = [
-        {
-            "name": name,
-            "size": None if index % 3 else index << 40,
-            "seen": index % 2 == 0,
-            "image": bytes([0, 255, index % 256]),
-            "note": None,
-        }
+    rows: list[Values] = [
+        (name, None if index % 3 else index << 40, index % 2 == 0, bytes([0, 255, index % 256]), None)
         for index, name in enumerate(names)
     ]
 
@@ -320,16 +314,16 @@ def test_rows_that_are_inserted_together_come_in_their_order_with_every_value_as
         tx.insert_all(_SIGHTINGS, rows[1:])
         return tx.all("SELECT name, size, seen, image, note FROM sightings ORDER BY position")
 
-    assert database.write(work) == [tuple(row.values()) for row in rows]
+    assert database.write(work) == rows
 
 
 @pytest.mark.parametrize("count", [1, 15, 16, 17, 40])
 def test_rows_that_are_inserted_together_are_there_in_their_order(counters: Database, count: int) -> None:
-    rows: list[dict[str, object]] = [{"name": f"n{number:02}", "value": number} for number in range(count)]
+    rows: list[Values] = [(f"n{number:02}", number) for number in range(count)]
     insertion = Insertion("counters", "name text, value integer")
     counters.write(lambda tx: tx.insert_all(insertion, rows))
     found = counters.read(lambda tx: tx.all("SELECT name, value FROM counters WHERE name <> 'hits' ORDER BY name"))
-    assert found == [(row["name"], row["value"]) for row in rows]
+    assert found == rows
 
 
 @pytest.mark.parametrize("count", [1, 16, 17, 40])
@@ -342,7 +336,7 @@ def test_rows_that_are_inserted_together_take_the_place_of_those_that_are_there(
         otherwise=" ON CONFLICT (name) DO UPDATE SET value = excluded.value",
     )
     for value in (1, 2):
-        rows: list[dict[str, object]] = [{"name": f"n{number:02}", "value": value} for number in range(count)]
+        rows: list[Values] = [(f"n{number:02}", value) for number in range(count)]
         counters.write(partial(lambda tx, rows: tx.insert_all(insertion, rows), rows=rows))
     found = counters.read(lambda tx: tx.all("SELECT value FROM counters WHERE name <> 'hits'"))
     assert found == [(2,)] * count

@@ -1,6 +1,6 @@
 """Databases: two engines behind one interface."""
 
-from tenantry.core.db.base import Collision, Commits, Database, Insertion, Row, Transaction, Work, World
+from tenantry.core.db.base import Collision, Commits, Database, Insertion, Row, Transaction, Values, Work, World
 from tenantry.core.db.connect import InvalidDatabaseUrl, open_database
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "InvalidDatabaseUrl",
     "Row",
     "Transaction",
+    "Values",
     "Work",
     "World",
     "open_database",

@@ -2,8 +2,9 @@
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, ClassVar, LiteralString, TypeVar
 
 import msgspec
@@ -17,6 +18,7 @@ Row = tuple[Any, ...]
 
 # SQLite finds a placeholder's name by going through all before it: of 2,000 that is most of the look-up.
 _MOST_PLACEHOLDERS = 128
+_PARAMETER = re.compile(r"(?<!:):(\w+)")
 
 
 class Collision(Exception):
@@ -32,19 +34,23 @@ class World:
         self.ids = IdSource(entropy)
 
 
-class Insertion:
-    """INSERT into `table`: the statements for `one` row and, on PostgreSQL, for `all`, each parameter an array.
+Values = tuple[object, ...]
+"""A row to be inserted: what goes into each column, in their order."""
 
-    `columns` are names with PostgreSQL's types: "id text, wire bytea". `further` are columns of which the
-    statement for one row says what goes into them. `otherwise` is what stands behind both: ON CONFLICT.
-    Rows that others refer to `lead`: they are in place before those that were inserted at the same time.
+
+class Insertion:
+    """INSERT into `table`: the statements for `one` row, named or numbered, and on PostgreSQL for `all`.
+
+    `columns` are names with PostgreSQL's types: "id text, wire bytea". Into those of `expressions` goes what these
+    say of the value. `otherwise` is what stands behind: ON CONFLICT. Rows that others refer to `lead`: they are in
+    place before those that were inserted at the same time.
     """
 
     def __init__(
         self,
         table: LiteralString,
         columns: LiteralString,
-        further: tuple[LiteralString, LiteralString] | None = None,
+        expressions: Mapping[LiteralString, LiteralString] = MappingProxyType({}),
         otherwise: LiteralString = "",
         *,
         leads: bool = False,
@@ -52,28 +58,28 @@ class Insertion:
         self.leads = leads
         typed = [column.split(" ") for column in columns.split(", ")]
         self.names = [name for name, _ in typed]
-        self.is_plain = further is None
+        self.is_plain = not expressions
+        self._into: LiteralString = "INSERT INTO " + table + " (" + ", ".join(self.names) + ")"
         self._otherwise = otherwise
-        into: LiteralString = "INSERT INTO " + table + " ("
-        column, expression = further or ("", "")
-        self.one: LiteralString = (
-            into + column + ", ".join(self.names) + ")"
-            " VALUES (" + expression + ", ".join([":" + name for name in self.names]) + ")" + otherwise
-        )
+        given = [expressions.get(name, ":" + name) for name in self.names]
+        self.one: LiteralString = self._into + " VALUES (" + ", ".join(given) + ")" + otherwise
+        self.numbered = _PARAMETER.sub(lambda found: f"?{self.names.index(found[1]) + 1}", self.one)
         arrays = [":" + name + "::" + kind + "[]" for name, kind in typed]
-        self.all: LiteralString = (
-            into + ", ".join(self.names) + ") SELECT * FROM unnest(" + ", ".join(arrays) + ")" + otherwise
-        )
+        self.all: LiteralString = self._into + " SELECT * FROM unnest(" + ", ".join(arrays) + ")" + otherwise
 
     @lru_cache(maxsize=128)  # noqa: B019 (there are a few, and they are for ever)
     def of_many(self, count: int) -> str:
-        """Return the statement for `count` rows, whose values follow each other, where nothing is `further`."""
+        """Return the statement for `count` rows, whose values follow each other; there are no expressions."""
         row = "(" + ", ".join("?" * len(self.names)) + ")"
-        return self.one.partition(" VALUES ")[0] + " VALUES " + ", ".join([row] * count) + self._otherwise
+        return self._into + " VALUES " + ", ".join([row] * count) + self._otherwise
 
-    def columns_of(self, rows: list[dict[str, object]]) -> dict[str, object]:
+    def named(self, row: Values) -> dict[str, object]:
+        """Return the parameters of `one`."""
+        return dict(zip(self.names, row, strict=True))
+
+    def columns_of(self, rows: list[Values]) -> dict[str, object]:
         """Return the parameters of `all`: for each column the values of `rows`."""
-        return {name: [row[name] for row in rows] for name in self.names}
+        return {name: [row[number] for row in rows] for number, name in enumerate(self.names)}
 
 
 class Transaction(ABC):
@@ -125,12 +131,12 @@ class Transaction(ABC):
     def run_all(self, sql: LiteralString, rows: list[dict[str, object]]) -> None:
         """Run a statement once for each of `rows`, its parameters, without a list among them."""
 
-    def insert(self, insertion: Insertion, row: dict[str, object]) -> None:
+    def insert(self, insertion: Insertion, row: Values) -> None:
         """Insert one row, which is there for the next statement: what fails of it fails the transaction."""
-        self.run_later(insertion.one, **row)
+        self.run_later(insertion.one, **insertion.named(row))
 
     @abstractmethod
-    def insert_all(self, insertion: Insertion, rows: list[dict[str, object]]) -> None:
+    def insert_all(self, insertion: Insertion, rows: list[Values]) -> None:
         """Insert `rows` (at least one) in this order."""
 
     def run_later(self, sql: LiteralString, **parameters: object) -> None:

@@ -15,7 +15,7 @@ from typing import LiteralString
 import psycopg
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from tenantry.core.db.base import Database, Insertion, Row, T, Transaction, Work, World
+from tenantry.core.db.base import Database, Insertion, Row, T, Transaction, Values, Work, World
 from tenantry.core.db.postgres_errors import ATTEMPTS, COLLISIONS, unavailable
 from tenantry.core.db.postgres_loop import LoopConnections
 from tenantry.core.db.postgres_sql import named
@@ -66,7 +66,7 @@ class CursorTransaction(Transaction):
         # psycopg sends them all before it reads the first answer: one round trip, not one each.
         self._cursor.executemany(named(sql), rows)
 
-    def insert_all(self, insertion: Insertion, rows: list[dict[str, object]]) -> None:
+    def insert_all(self, insertion: Insertion, rows: list[Values]) -> None:
         self.run(insertion.all, **insertion.columns_of(rows))
 
     def has_table(self, name: str) -> bool:

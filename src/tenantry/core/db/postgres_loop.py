@@ -14,7 +14,7 @@ from typing import Any, LiteralString, NamedTuple
 import psycopg
 from psycopg import errors
 
-from tenantry.core.db.base import Collision, Insertion, Row, T, Transaction, Work, World
+from tenantry.core.db.base import Collision, Insertion, Row, T, Transaction, Values, Work, World
 from tenantry.core.db.postgres_errors import ATTEMPTS, COLLISIONS, unavailable
 from tenantry.core.db.postgres_pipeline import ConnectionLost, Pipeline, Undone, start
 from tenantry.core.db.postgres_sql import Statement, numbered
@@ -65,7 +65,7 @@ class PipelineTransaction(Transaction):
         for row in rows:
             self.run_later(sql, **row)
 
-    def insert_all(self, insertion: Insertion, rows: list[dict[str, object]]) -> None:
+    def insert_all(self, insertion: Insertion, rows: list[Values]) -> None:
         self.run_later(insertion.all, **insertion.columns_of(rows))
 
     def run_later(self, sql: LiteralString, **parameters: object) -> None:

@@ -6,10 +6,11 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import LiteralString
 
-from tenantry.core.db.base import Database, Insertion, Row, T, Transaction, Work, World, expand_lists
+from tenantry.core.db.base import Database, Insertion, Row, T, Transaction, Values, Work, World, expand_lists
 from tenantry.core.db.sqlite_checkpoint import Checkpoints
 from tenantry.core.db.sqlite_writer import BUSY_SECONDS, GroupWriter, Job, Shared, unavailable
 from tenantry.core.errors import DatabaseUnavailable
@@ -68,20 +69,20 @@ class SqliteTransaction(Transaction):
         self._insert_waiting()
         self._connection.executemany(sql, rows)
 
-    def insert(self, insertion: Insertion, row: dict[str, object]) -> None:
+    def insert(self, insertion: Insertion, row: Values) -> None:
         if self._shared is None:
             super().insert(insertion, row)
         else:
             self._shared.wait_to_insert(insertion, row)
 
-    def insert_all(self, insertion: Insertion, rows: list[dict[str, object]]) -> None:
+    def insert_all(self, insertion: Insertion, rows: list[Values]) -> None:
         self._insert_waiting()
         # Sixteen rows in one statement cost six tenths of what they do one by one.
         whole = len(rows) - len(rows) % _ROWS_AT_ONCE if insertion.is_plain else 0
         for start in range(0, whole, _ROWS_AT_ONCE):
-            values = [row[name] for row in rows[start : start + _ROWS_AT_ONCE] for name in insertion.names]
+            values = list(chain.from_iterable(rows[start : start + _ROWS_AT_ONCE]))
             self._connection.execute(insertion.of_many(_ROWS_AT_ONCE), values)
-        self.run_all(insertion.one, rows[whole:])
+        self._connection.executemany(insertion.numbered, rows[whole:])
 
     def _insert_waiting(self) -> None:
         if self._shared is not None:

@@ -16,7 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
 
-from tenantry.core.db.base import Insertion, Work
+from tenantry.core.db.base import Insertion, Values, Work
 from tenantry.core.db.sqlite_checkpoint import Checkpoints
 from tenantry.core.errors import DatabaseUnavailable
 
@@ -39,9 +39,9 @@ class Shared:
         self.added = 0
         self.changed = 0
         self.failed = False
-        self._waiting: dict[Insertion, list[dict[str, object]]] = {}
+        self._waiting: dict[Insertion, list[Values]] = {}
 
-    def wait_to_insert(self, insertion: Insertion, row: dict[str, object]) -> None:
+    def wait_to_insert(self, insertion: Insertion, row: Values) -> None:
         """Keep a row until `insert_waiting`."""
         self.added += 1
         self._waiting.setdefault(insertion, []).append(row)
@@ -54,7 +54,7 @@ class Shared:
         before = connection.total_changes
         try:
             for insertion in sorted(waiting, key=lambda each: not each.leads):
-                connection.executemany(insertion.one, waiting[insertion])
+                connection.executemany(insertion.numbered, waiting[insertion])
         except sqlite3.Error:
             self.failed = True
             raise
