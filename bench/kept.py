@@ -27,13 +27,15 @@ def kept(engine: str, count: int, folder: Path) -> str:
     """
     if engine == "sqlite":
         return f"sqlite:///{_file(count, folder)}"
-    url, new = server.kept_database(f"tenantry_bench_scale_{count}")
-    if new:
-        server.migrate(url)
-        copy(_file(count, folder), url)
-        _declare(url)
-        server.settle(url)
-    return url
+    return server.kept_database(f"tenantry_bench_scale_{count}", partial(_fill_postgres, _file(count, folder)))
+
+
+def _fill_postgres(file: Path, url: str) -> None:
+    """Fill a new database on PostgreSQL with what the file of SQLite has."""
+    server.migrate(url)
+    copy(file, url)
+    _declare(url)
+    server.settle(url)
 
 
 def _file(count: int, folder: Path) -> Path:

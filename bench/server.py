@@ -50,15 +50,16 @@ def fresh_database(engine: str, folder: Path) -> Iterator[str]:
     name = f"tenantry_bench_{secrets.token_hex(4)}"
     _postgres(f"CREATE DATABASE {name}")
     try:
-        yield urlsplit(POSTGRES)._replace(path=f"/{name}").geturl()
+        yield _address(name)
     finally:
         _postgres(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-def _postgres(statement: str, url: str = POSTGRES) -> None:
+def _postgres(statement: str, url: str = POSTGRES) -> int:
+    """Run a statement; return how many rows it has. Raises NoPostgres."""
     try:
         with psycopg.connect(url, autocommit=True, connect_timeout=2) as connection:
-            connection.execute(statement.encode())
+            return connection.execute(statement.encode()).rowcount
     except psycopg.OperationalError as error:
         raise NoPostgres(f"No PostgreSQL at {POSTGRES}: {error}") from error
 
@@ -72,14 +73,22 @@ def version(engine: str) -> str:
         return f"PostgreSQL {number // 10_000}.{number % 10_000}"
 
 
-def kept_database(name: str) -> tuple[str, bool]:
-    """Return the address of a database on PostgreSQL that stays, and whether it is new. Raises NoPostgres."""
-    url = urlsplit(POSTGRES)._replace(path=f"/{name}").geturl()
-    try:
-        _postgres(f"CREATE DATABASE {name}")
-    except psycopg.errors.DuplicateDatabase:
-        return url, False
-    return url, True
+def kept_database(name: str, fill: Callable[[str], None]) -> str:
+    """Return the address of a database on PostgreSQL that stays; `fill` fills it if it is not there.
+
+    One that was begun and not finished is begun anew. Raises NoPostgres.
+    """
+    begun = f"{name}_begun"
+    if not _postgres(f"SELECT 1 FROM pg_database WHERE datname = '{name}'"):
+        _postgres(f"DROP DATABASE IF EXISTS {begun} WITH (FORCE)")
+        _postgres(f"CREATE DATABASE {begun}")
+        fill(_address(begun))
+        _postgres(f"ALTER DATABASE {begun} RENAME TO {name}")
+    return _address(name)
+
+
+def _address(name: str) -> str:
+    return urlsplit(POSTGRES)._replace(path=f"/{name}").geturl()
 
 
 def settle(database: str) -> None:
