@@ -71,6 +71,15 @@ def test_a_cursor_works_after_its_row_is_gone(api: httpx.Client, ids: list[str])
     api.delete(f"/organizations/{ids[3]}")
     assert shown(get(api, order="asc", after=ids[3])) == ids[4:]
     assert shown(get(api, order="desc", after=ids[3])) == ids[2::-1]
+    assert get(api, order="desc", after=ids[3])["list_metadata"]["before"] == ids[2]
+
+
+def test_a_cursor_whose_row_is_gone_leads_back_only_where_rows_are(api: httpx.Client, ids: list[str]) -> None:
+    api.delete(f"/organizations/{ids[6]}")
+    page = get(api, order="desc", after=ids[6])
+    assert (shown(page), page["list_metadata"]["before"]) == (ids[5::-1], None)
+    page = get(api, order="asc", before=ids[6])
+    assert (shown(page), page["list_metadata"]["after"]) == (ids[:6], None)
 
 
 def test_after_counts_when_both_cursors_are_given(api: httpx.Client, ids: list[str]) -> None:

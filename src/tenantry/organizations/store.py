@@ -4,8 +4,8 @@ from typing import LiteralString
 
 import msgspec
 
-from tenantry.core.db import Insertion, Transaction, Values
-from tenantry.core.page import Bounds, walk, walked
+from tenantry.core.db import Insertion, Row, Transaction, Values
+from tenantry.core.page import Bounds, behind, in_order, walk, walked
 from tenantry.organizations import index
 from tenantry.organizations.places import FREE, likely_place
 
@@ -205,15 +205,31 @@ def select_page(
 
     Then whether there are rows behind the cursor, its own among them; False where there is none.
     """
-    sql: LiteralString = " FROM organizations WHERE environment_id = :environment_id"
-    behind: LiteralString = "NULL"
-    if limits.cursor is not None:
-        # In the same statement, or every page but the first would cost one more.
-        behind = "EXISTS (SELECT 1" + sql + (" AND id >= :cursor)" if limits.descending else " AND id <= :cursor)")
+    if limits.cursor is None:
+        rows = tx.all(_WIRE + walk(limits), environment_id=environment_id, **walked(limits))
+        return _matches(rows), False
+    # The cursor's own row is nearly always there, and says without a look at others that there are rows behind.
     rows = tx.all(
-        "SELECT id, wire, " + behind + sql + walk(limits), environment_id=environment_id, **walked(limits)
+        _WIRE
+        + (" AND id <= :cursor" if limits.descending else " AND id >= :cursor")
+        + in_order(limits)
+        + " LIMIT :most",
+        environment_id=environment_id,
+        cursor=limits.cursor,
+        most=limits.limit + 2,
     )
-    return [(row[0], msgspec.Raw(row[1])) for row in rows], bool(rows and rows[0][2])
+    if rows and rows[0][0] == limits.cursor:
+        return _matches(rows[1:]), True
+    return _matches(rows[: limits.limit + 1]), bool(rows) and _is_any_behind(tx, environment_id, limits)
+
+
+def _matches(rows: list[Row]) -> list[tuple[str, msgspec.Raw]]:
+    return [(row[0], msgspec.Raw(row[1])) for row in rows]
+
+
+def _is_any_behind(tx: Transaction, environment_id: str, limits: Bounds) -> bool:
+    sql: LiteralString = "SELECT 1 FROM organizations WHERE environment_id = :environment_id" + behind(limits)
+    return tx.one(sql, environment_id=environment_id, first=limits.cursor) is not None
 
 
 def select_wires(tx: Transaction, environment_id: str, after: str, most: int) -> list[tuple[str, bytes]]:
