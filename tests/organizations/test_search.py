@@ -16,7 +16,7 @@ from support import caller_in, fresh_database_url, grant, open_migrated
 from tenantry.core.db import Database, Transaction, World, migrate, open_database
 from tenantry.core.db.migrate import migrations
 from tenantry.core.page import Order, bounds
-from tenantry.organizations import index_postgres, service
+from tenantry.organizations import index_postgres, service, store
 from tenantry.organizations.search import fold, terms_of_name
 from tenantry.organizations.wire import (
     CreateOrganization,
@@ -227,6 +227,11 @@ def test_what_was_there_before_the_index_is_found(database_url: str) -> None:
     for text in ("Company 77 ", "company 1000", "strasse", "東京", "🦆", "%", "1"):
         expected = {name for name in names if fold(text) in fold(name)}
         assert _found(database, environment_id, text, limit=2_000) == expected
+    wires = database.read(lambda tx: tx.all("SELECT id, wire FROM organizations"))
+    assert all(
+        database.read(partial(store.select_wire, environment_id=environment_id, organization_id=each)) == wire
+        for each, wire in wires
+    )
     if database.engine == "sqlite":
         migrated = _terms_kept(database)
         assert migrated == Counter(
