@@ -33,10 +33,9 @@ def decode_query(endpoint: Endpoint, request: Request) -> Any:
     values: dict[str, object] = {name: value for name, value in given if name in singles}
     # Most requests have none of those that can be spelled in several ways.
     others = [pair for pair in given if pair[0] not in singles]
-    for name in lists:
-        values[name] = forms.listed(others, name) if others else []
-    for name in dicts:
-        values[name] = forms.keyed(others, name) if others else {}
+    if others:
+        values |= {name: forms.listed(others, name) for name in lists}
+        values |= {name: forms.keyed(others, name) for name in dicts}
     values |= headers
     if "%00" in query:
         _refuse_nul(values)
