@@ -75,6 +75,8 @@ def test_every_row_is_found_whoever_has_its_place(database: Database, ids: list[
         for each in ids:
             assert store.select_wire(tx, environment_id, each) == row(each).wire
             assert store.select_wire(tx, other_environment, each) == (row(each).wire if each in ids[::2] else None)
+        everything = {each: row(each).wire for each in ids}
+        assert store.select_wires_by_id(tx, environment_id, sorted({*ids, absent})) == everything
         if absent not in ids:
             assert store.select_wire(tx, environment_id, absent) is None
         query = ListOrganizations(search="acme", limit=100)

@@ -5,23 +5,21 @@ of the filter. Where the index says all that is asked, a page is a range of it. 
 match the rest, a request looks at so many and stops: its page may be short, and leads on.
 """
 
-import re
 from functools import lru_cache
 from typing import Any
 
 import msgspec
 
 from tenantry.core.clock import milliseconds_of
-from tenantry.core.db import Row, Transaction
+from tenantry.core.db import PARAMETER, Row, Transaction
 from tenantry.core.effort import Effort, TakesLong
 from tenantry.core.ids import ulid
 from tenantry.core.page import Bounds
 from tenantry.organizations import index, metadata_index, store
-from tenantry.organizations.search import Match
+from tenantry.organizations.search import Match, matches_of
 from tenantry.organizations.wire import PREFIX
 
 MOST_COUNTED = 5_000
-_PARAMETER = re.compile(r"(?<!:):(\w+)")
 
 _NARROW = 200
 """A range with fewer rows is looked through whole, whatever the other conditions are."""
@@ -295,7 +293,7 @@ class _Query:
             looked=most,
             **span.parameters(),
         )
-        return [(row[0], msgspec.Raw(row[1])) for row in rows]
+        return matches_of(rows)
 
     def _placed(self, ids: list[str]) -> list[Match]:
         """Return the organizations with these ids, in this order, without a look at the index of ids."""
@@ -308,7 +306,7 @@ class _Query:
         rows = self._all(sql, few=FEW, looked=most, **span.parameters())
         if rows and rows[0][2] == FEW:
             return None
-        return [(row[0], msgspec.Raw(row[1])) for row in rows]
+        return matches_of(rows)
 
     def _matches(self, ids: list[str], rest: str, *, descending: bool, most: int) -> list[Match]:
         rows = self._all(
@@ -317,7 +315,7 @@ class _Query:
             ids=ids,
             most=most,
         )
-        return [(row[0], msgspec.Raw(row[1])) for row in rows]
+        return matches_of(rows)
 
     def _count_matches(self, ids: list[str], rest: str) -> int:
         sql = f"SELECT count(*) FROM organizations WHERE environment_id = :environment_id AND id IN :ids{rest}"
@@ -467,4 +465,4 @@ def _used(sql: str, parameters: dict[str, object]) -> dict[str, object]:
 
 @lru_cache(maxsize=512)
 def _names(sql: str) -> frozenset[str]:
-    return frozenset(_PARAMETER.findall(sql))
+    return frozenset(PARAMETER.findall(sql))

@@ -7,11 +7,9 @@ which way is the short one.
 from collections.abc import Iterable
 from typing import LiteralString
 
-import msgspec
-
 from tenantry.core.db import Row, Transaction
 from tenantry.core.page import Bounds, cursor_of, in_order, past
-from tenantry.organizations.search import Match, beginning, is_short, rarest_terms
+from tenantry.organizations.search import Match, beginning, is_short, matches_of, rarest_terms
 
 CONTAINS: LiteralString = "strpos(folded_name, :text) > 0"
 
@@ -129,4 +127,4 @@ def _terms(environment_id: str, text: str, sample: str) -> str:
 
 
 def _matches(rows: Iterable[Row]) -> list[Match]:
-    return [(row[0], msgspec.Raw(row[1])) for row in rows]
+    return matches_of(rows)

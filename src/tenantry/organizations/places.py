@@ -16,6 +16,7 @@ _LATEST = (1 << 44) - 1
 END = (_LATEST + 1 << _BITS) - 1
 """The greatest place that there can be."""
 
+# 524287 is _REST.
 _NEXT: LiteralString = (
     "SELECT taken.place + 1 FROM organizations AS taken"
     " WHERE taken.place BETWEEN :place AND (:place | 524287) - 1"

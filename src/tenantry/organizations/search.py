@@ -6,6 +6,9 @@ rarest terms are looked up, and only those are read. A text shorter than a term 
 of one.
 """
 
+from collections.abc import Iterable
+from typing import Any
+
 import msgspec
 
 Match = tuple[str, msgspec.Raw]
@@ -16,6 +19,11 @@ _DIGITS = 2 * TERM_BYTES
 _PADDING = "00" * (TERM_BYTES - 1)
 _SPACE_LETTERS = 6
 _MOST_TRIED = 16
+
+
+def matches_of(rows: Iterable[tuple[Any, ...]]) -> list[Match]:
+    """Return the matches whose ids and JSON are the first two columns of `rows`."""
+    return [(row[0], msgspec.Raw(row[1])) for row in rows]
 
 
 def fold(text: str) -> str:

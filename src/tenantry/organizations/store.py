@@ -4,10 +4,11 @@ from typing import LiteralString
 
 import msgspec
 
-from tenantry.core.db import Insertion, Row, Transaction, Values
+from tenantry.core.db import Insertion, Transaction, Values
 from tenantry.core.page import Bounds, behind, in_order, walk, walked
 from tenantry.organizations import index
 from tenantry.organizations.places import FREE, likely_place
+from tenantry.organizations.search import Match, matches_of
 
 
 class OrganizationRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,18 +93,13 @@ _WIRE: LiteralString = "SELECT id, wire FROM organizations WHERE environment_id 
 
 def select_wire(tx: Transaction, environment_id: str, organization_id: str) -> bytes | None:
     """Return one organization's JSON."""
+    sql: LiteralString = _WIRE + " AND id = :id"
+    row = None
     if tx.engine == "sqlite":
         place = likely_place(organization_id)
-        row = tx.one(
-            _WIRE + " AND place = :place AND id = :id",
-            environment_id=environment_id,
-            place=place,
-            id=organization_id,
-        )
-        if row is not None:
-            wire: bytes = row[1]
-            return wire
-    row = tx.one(_WIRE + " AND id = :id", environment_id=environment_id, id=organization_id)
+        row = tx.one(sql + " AND place = :place", environment_id=environment_id, id=organization_id, place=place)
+    if row is None:
+        row = tx.one(sql, environment_id=environment_id, id=organization_id)
     return row[1] if row else None
 
 
@@ -198,16 +194,14 @@ def select_ids_by_stripe_customer_id(
     return {row[0]: row[1] for row in rows}
 
 
-def select_page(
-    tx: Transaction, environment_id: str, limits: Bounds
-) -> tuple[list[tuple[str, msgspec.Raw]], bool]:
+def select_page(tx: Transaction, environment_id: str, limits: Bounds) -> tuple[list[Match], bool]:
     """Return ids and JSON of the rows within `limits`, in walking order, and one more if there is one.
 
     Then whether there are rows behind the cursor, its own among them; False where there is none.
     """
     if limits.cursor is None:
         rows = tx.all(_WIRE + walk(limits), environment_id=environment_id, **walked(limits))
-        return _matches(rows), False
+        return matches_of(rows), False
     # The cursor's own row is nearly always there, and says without a look at others that there are rows behind.
     rows = tx.all(
         _WIRE
@@ -219,12 +213,8 @@ def select_page(
         most=limits.limit + 2,
     )
     if rows and rows[0][0] == limits.cursor:
-        return _matches(rows[1:]), True
-    return _matches(rows[: limits.limit + 1]), bool(rows) and _is_any_behind(tx, environment_id, limits)
-
-
-def _matches(rows: list[Row]) -> list[tuple[str, msgspec.Raw]]:
-    return [(row[0], msgspec.Raw(row[1])) for row in rows]
+        return matches_of(rows[1:]), True
+    return matches_of(rows[: limits.limit + 1]), bool(rows) and _is_any_behind(tx, environment_id, limits)
 
 
 def _is_any_behind(tx: Transaction, environment_id: str, limits: Bounds) -> bool:

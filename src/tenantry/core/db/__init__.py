@@ -1,9 +1,21 @@
 """Databases: two engines behind one interface."""
 
-from tenantry.core.db.base import Collision, Commits, Database, Insertion, Row, Transaction, Values, Work, World
+from tenantry.core.db.base import (
+    PARAMETER,
+    Collision,
+    Commits,
+    Database,
+    Insertion,
+    Row,
+    Transaction,
+    Values,
+    Work,
+    World,
+)
 from tenantry.core.db.connect import InvalidDatabaseUrl, open_database
 
 __all__ = [
+    "PARAMETER",
     "Collision",
     "Commits",
     "Database",

@@ -18,7 +18,8 @@ Row = tuple[Any, ...]
 
 # SQLite finds a placeholder's name by going through all before it: of 2,000 that is most of the look-up.
 _MOST_PLACEHOLDERS = 128
-_PARAMETER = re.compile(r"(?<!:):(\w+)")
+PARAMETER = re.compile(r"(?<!:):(\w+)")
+"""A parameter of a statement, `:name`; `::` is a cast."""
 
 
 class Collision(Exception):
@@ -63,7 +64,7 @@ class Insertion:
         self._otherwise = otherwise
         given = [expressions.get(name, ":" + name) for name in self.names]
         self.one: LiteralString = self._into + " VALUES (" + ", ".join(given) + ")" + otherwise
-        self.numbered = _PARAMETER.sub(lambda found: f"?{self.names.index(found[1]) + 1}", self.one)
+        self.numbered = PARAMETER.sub(lambda found: f"?{self.names.index(found[1]) + 1}", self.one)
         arrays = [":" + name + "::" + kind + "[]" for name, kind in typed]
         self.all: LiteralString = self._into + " SELECT * FROM unnest(" + ", ".join(arrays) + ")" + otherwise
 

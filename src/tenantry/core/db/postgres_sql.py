@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 from psycopg.adapt import PyFormat
 
+from tenantry.core.db.base import PARAMETER
+
 _ARRAY = re.compile(r"(?<!:):(\w+)(::\w+\[\])")
-_PARAMETER = re.compile(r"(?<!:):(\w+)")
 _LIST = re.compile(r"\bIN :(\w+)")
 
 
@@ -32,7 +33,7 @@ def numbered(sql: str) -> Statement:
             names.append(name)
         return f"${names.index(name) + 1}"
 
-    text = _PARAMETER.sub(number, _listed(sql))
+    text = PARAMETER.sub(number, _listed(sql))
     # psycopg writes an array as text if it may, which takes ten times as long as in binary.
     arrays = {name for name, _ in _ARRAY.findall(sql)}
     formats = [PyFormat.BINARY if name in arrays else PyFormat.AUTO for name in names]
@@ -43,7 +44,7 @@ def numbered(sql: str) -> Statement:
 def named(sql: str) -> bytes:
     """Return a statement for psycopg, with `%(name)s` for its parameters."""
     text = _ARRAY.sub(r"%(\1)b\2", _listed(sql).replace("%", "%%"))
-    return _PARAMETER.sub(r"%(\1)s", text).encode()
+    return PARAMETER.sub(r"%(\1)s", text).encode()
 
 
 def _listed(sql: str) -> str:
