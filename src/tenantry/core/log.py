@@ -13,7 +13,10 @@ from msgspec import UNSET, UnsetType
 from tenantry.core.clock import timestamp
 
 _encode = msgspec.json.Encoder(enc_hook=repr).encode
-_console = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
+# Tracebacks are Python's own: others show the values of variables, and keys and secrets are among them.
+_console = structlog.dev.ConsoleRenderer(
+    colors=sys.stdout.isatty(), exception_formatter=structlog.dev.plain_traceback
+)
 
 
 class RequestLine(msgspec.Struct, kw_only=True, gc=False):

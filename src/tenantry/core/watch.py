@@ -17,9 +17,19 @@ from tenantry.core.db import Database, Transaction, Work
 _INTERVAL_SECONDS = 0.25
 _LEAST_REST_SECONDS = 0.005
 _REST_SHARE = 4  # the task rests four times as long as it looked: it takes a fifth of the event loop at most
+_MOST_REST_SECONDS = 1.0
 _LOOKED_AT_ONCE = 50
 
 log = structlog.get_logger("tenantry.watch")
+
+
+def rest_after(seconds: float) -> float:
+    """Seconds of rest after a look that took `seconds`.
+
+    No longer than one: what a look takes while the database stands still is no work of the
+    event loop, and those who wait should not wait for it five times.
+    """
+    return min(max(_LEAST_REST_SECONDS, _REST_SHARE * seconds), _MOST_REST_SECONDS)
 
 
 class News(msgspec.Struct, frozen=True):
@@ -75,6 +85,7 @@ class Watch:
         self._subjects: dict[Hashable, _Watched] = {}
         self._committed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._fails = False
         self.stopped = False
 
     async def wait(self, subject: Subject, place: Any, wanted: Callable[[Any], bool], seconds: float) -> None:
@@ -132,7 +143,7 @@ class Watch:
                 self._committed.clear()
                 began = loop.time()
                 await self._look()
-                await asyncio.sleep(max(_LEAST_REST_SECONDS, _REST_SHARE * (loop.time() - began)))
+                await asyncio.sleep(rest_after(loop.time() - began))
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._committed.wait(), patience)
         finally:
@@ -146,8 +157,11 @@ class Watch:
                 found = await self._database.read_soon(_look_at(some))
             except Exception as error:
                 # Those who wait look themselves when their time is up, and are told then.
-                log.warning("cannot look", exc_info=error)
+                if not self._fails:
+                    log.warning("cannot look", exc_info=error)
+                self._fails = True
                 return
+            self._fails = False
             for watched, news in zip(some, found, strict=True):
                 watched.tell(news)
             await asyncio.sleep(0)
