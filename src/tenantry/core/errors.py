@@ -159,3 +159,14 @@ class DatabaseUnavailable(ApiError):
 
     def headers(self) -> tuple[tuple[str, str], ...]:
         return (("retry-after", "1"),)
+
+
+class Contended(ApiError):
+    """Other requests kept changing the same records until there were no attempts left: 503; nothing was done."""
+
+    status = 503
+    code = "contended"
+    message = "Other requests were changing the same records. Try again."
+
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        return (("retry-after", "1"),)

@@ -11,6 +11,7 @@ from tenantry.core.endpoints import Endpoint, Resource
 from tenantry.core.errors import (
     ApiError,
     BodyTooLarge,
+    Contended,
     DatabaseUnavailable,
     Forbidden,
     InternalError,
@@ -21,7 +22,7 @@ from tenantry.core.errors import (
 )
 from tenantry.core.parsing import describe_custom
 
-_EVERYWHERE = (Unauthorized, RateLimitExceeded, InternalError, DatabaseUnavailable)
+_EVERYWHERE = (Unauthorized, RateLimitExceeded, InternalError, DatabaseUnavailable, Contended)
 _WITH_BODY = (MalformedBody, BodyTooLarge, UnsupportedMediaType)
 _REFERENCES = "#/components/schemas/{name}"
 
