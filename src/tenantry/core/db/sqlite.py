@@ -12,14 +12,13 @@ from typing import LiteralString
 
 from tenantry.core.db.base import Database, Insertion, Row, T, Transaction, Values, Work, World, expand_lists
 from tenantry.core.db.sqlite_checkpoint import Checkpoints
-from tenantry.core.db.sqlite_writer import BUSY_SECONDS, GroupWriter, Job, Shared, unavailable
+from tenantry.core.db.sqlite_writer import BUSY_SECONDS, GroupWriter, Job, Shared, is_busy, unavailable
 from tenantry.core.errors import DatabaseUnavailable
 
 _STATEMENTS_KEPT = 512
 _SCANNING_THREADS = 2
 _ROWS_AT_ONCE = 16
 _RETRY_SECONDS = 0.01
-_PRIMARY_CODE = 0xFF
 
 _SHARED_PRAGMAS = ("PRAGMA foreign_keys = ON", "PRAGMA temp_store = MEMORY")
 _WRITER_PRAGMAS = ("PRAGMA wal_autocheckpoint = 0",)  # `Checkpoints` are made instead
@@ -202,8 +201,9 @@ class SqliteDatabase(Database):
         """
         for loop, group in list(self._groups.items()):
             if loop.is_closed():
-                group.finish()
-                del self._groups[loop]
+                # Of several threads that come to it one finishes it.
+                if self._groups.pop(loop, None) is not None:
+                    group.finish()
             elif group.thread == threading.get_ident():
                 group.finish()
 
@@ -256,11 +256,15 @@ class SqliteDatabase(Database):
                 check_same_thread=False,
                 cached_statements=_STATEMENTS_KEPT,
             )
-            if mode == "rwc":
-                _use_log(connection)
-            for pragma in pragmas + _SHARED_PRAGMAS:
-                connection.execute(pragma)
-        except sqlite3.OperationalError as error:
+            try:
+                if mode == "rwc":
+                    _use_log(connection)
+                for pragma in pragmas + _SHARED_PRAGMAS:
+                    connection.execute(pragma)
+            except sqlite3.Error:
+                connection.close()
+                raise
+        except sqlite3.Error as error:
             raise DatabaseUnavailable(f"SQLite cannot open {self._path}: {error}.") from error
         self._connections.append(connection)
         return connection
@@ -282,7 +286,7 @@ def _use_log(connection: sqlite3.Connection) -> None:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & _PRIMARY_CODE != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+            if not is_busy(error) or time.monotonic() > deadline:
                 raise
             time.sleep(_RETRY_SECONDS)
         else:

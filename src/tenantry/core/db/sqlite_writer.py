@@ -24,6 +24,7 @@ BUSY_SECONDS = 5.0
 _RETRY_SECONDS = 0.002
 _SLICE_SECONDS = 0.0001
 _LARGEST_GROUP = 256
+_PRIMARY_CODE = 0xFF
 
 
 class Shared:
@@ -96,6 +97,11 @@ def unavailable(error: sqlite3.Error) -> DatabaseUnavailable:
     return failure
 
 
+def is_busy(error: sqlite3.Error) -> bool:
+    """Return whether SQLite failed because of others who write."""
+    return error.sqlite_errorcode & _PRIMARY_CODE in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+
 class _Group:
     """Jobs in one transaction, each of which succeeds or is undone for itself.
 
@@ -160,11 +166,18 @@ class _Group:
             job.error = unavailable(error)
 
     def _run_bare(self, job: Job, shared: Shared | None) -> None:
+        """Run a job. Raises sqlite3.Error if SQLite has undone the whole transaction, as on a full disk."""
         job.value = job.error = None
         try:
             job.value = self._run_job(self._connection, shared, job)
+        except sqlite3.OperationalError as error:
+            job.error = unavailable(error)
         except Exception as error:  # noqa: BLE001 (whatever it is, it is for the one who asked)
             job.error = error
+        if not self._connection.in_transaction:
+            # Whatever came now would be committed by itself, statement by statement.
+            cause = job.error.__cause__ if isinstance(job.error, DatabaseUnavailable) else job.error
+            raise sqlite3.OperationalError(str(cause) if cause else "the transaction was undone") from cause
 
     def _run_guarded(self, job: Job) -> None:
         self._connection.execute("SAVEPOINT work")
@@ -214,7 +227,8 @@ class GroupWriter:
         """Do here and now all that waits: the loop stands still meanwhile, or has ended."""
         if self._away is not None:
             wait([self._away])
-            self._away = None
+            # What it was handed over for does not go on by itself any more: see `_hand_over`.
+            self._away, self._active = None, False
         while self._waiting or self._group:
             if not self._open():
                 time.sleep(_RETRY_SECONDS)
@@ -278,16 +292,16 @@ class GroupWriter:
             return True
         try:
             self._connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError as error:
+        except sqlite3.Error as error:
             self._busy_since = self._busy_since or time.monotonic()
-            if time.monotonic() - self._busy_since > BUSY_SECONDS:
+            if not is_busy(error) or time.monotonic() - self._busy_since > BUSY_SECONDS:
                 self._give_up(error)
             return False
         self._busy_since = None
         self._group = _Group(self._connection, self._run_job)
         return True
 
-    def _give_up(self, error: sqlite3.OperationalError) -> None:
+    def _give_up(self, error: sqlite3.Error) -> None:
         self._busy_since = None
         while self._waiting:
             job = self._waiting.popleft()
