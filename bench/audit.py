@@ -105,7 +105,7 @@ def _figures(
 def _until_sealed(database: str) -> float:
     """Return how many seconds it takes until everything is sealed, counted from the end of the last run."""
     started = time.monotonic()
-    with contextlib.closing(open_database(database, system_world(), connections=1)) as opened:
+    with contextlib.closing(open_database(database, system_world())) as opened:
         while opened.read(sealing.pending):
             if time.monotonic() - started > _SEALED_SECONDS:
                 raise measure.MeasurementFailed("Events were not sealed in time.")
@@ -115,7 +115,7 @@ def _until_sealed(database: str) -> float:
 
 def _verify(database: str) -> float:
     """Return how many events a second `tenantry audit verify` checks. Raises MeasurementFailed if one is wrong."""
-    with contextlib.closing(open_database(database, system_world(), connections=1)) as opened:
+    with contextlib.closing(open_database(database, system_world())) as opened:
         row = opened.read(lambda tx: tx.one("SELECT COUNT(*) FROM audit_log_seals"))
     assert row is not None
     started = time.monotonic()

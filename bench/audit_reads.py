@@ -62,7 +62,7 @@ def fill(database: str, count: int) -> None:
     """Migrate DATABASE, an empty one, and write events of the last 300 days to it, sealed."""
     server.prepare(database)
     started = time.monotonic()
-    with contextlib.closing(open_database(database, system_world(), 2)) as opened:
+    with contextlib.closing(open_database(database, system_world())) as opened:
         caller = opened.read(_caller)
         for there in audit_fill.fill(opened, database, caller, _ORGANIZATION, count):
             if there % _SHOWN_EVERY == 1:
@@ -94,7 +94,7 @@ def measure_(database: str, seconds: int, *, exports: bool) -> None:
 
 
 def _trail(database: str) -> _Trail:
-    with contextlib.closing(open_database(database, system_world(), 1)) as opened:
+    with contextlib.closing(open_database(database, system_world())) as opened:
         row = opened.read(
             lambda tx: tx.one(
                 "SELECT id FROM organizations WHERE name = :name ORDER BY id LIMIT 1", name=_ORGANIZATION

@@ -62,7 +62,7 @@ def fill(url: str, environment: str, count: int, *, seed: int = SEED, folder: Pa
 
 def fill_sqlite(url: str, environment: str, count: int, seed: int) -> Caller:
     """Do so in a new file of SQLite."""
-    database = open_database(url, World(_clock(count), system_world().entropy), 1)
+    database = open_database(url, World(_clock(count), system_world().entropy))
     try:
         migrate.apply(database)
         made = database.write(lambda tx: environments.create_environment(tx, environment, slug="bench"))
@@ -95,7 +95,7 @@ def _create_some(tx: Transaction, caller: Caller, seed: int, start: int, end: in
 
 def copy(path: Path, url: str) -> None:
     """Copy the tables that creates write from a file of SQLite to PostgreSQL."""
-    source = open_database(f"sqlite:///{path}", system_world(), 1)
+    source = open_database(f"sqlite:///{path}", system_world())
     try:
         with psycopg.connect(url) as target:
             for table, columns in _COPIED.items():

@@ -146,7 +146,7 @@ def _measured(place: Place, options: _Options, conditions: Conditions) -> _Resul
 
 def _loaded(url: str) -> tuple[list[str], int]:
     """Return the ids of the organizations in the order of the generator, and how many domains they have."""
-    with contextlib.closing(open_database(url, system_world(), connections=1)) as database:
+    with contextlib.closing(open_database(url, system_world())) as database:
         ids = database.read(lambda tx: tx.all("SELECT id FROM organizations ORDER BY id"))
         [(domains,)] = database.read(lambda tx: tx.all("SELECT COUNT(*) FROM organization_domains"))
     return [row[0] for row in ids], domains

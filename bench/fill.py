@@ -27,7 +27,7 @@ class Filler:
         self._random = Random(seed)
         self._milliseconds = time.time_ns() // 1_000_000 - _DAY_MILLISECONDS
         self._world = World(self._clock, self._random.randbytes)
-        self._database = open_database(database, self._world, connections=1)
+        self._database = open_database(database, self._world)
         self._caller = self._database.read(lambda tx: KeyUses().authenticate(tx, f"Bearer {key}"))
         self._subjects = self._database.read(_subjects)
 

@@ -81,7 +81,7 @@ def warm(url: str) -> None:
 
 def _declare(url: str) -> None:
     """Declare the metadata keys that are filtered by, and check all organizations."""
-    database = open_database(url, system_world(), connections=1)
+    database = open_database(url, system_world())
     try:
         caller = database.read(caller_of)
         for key in DECLARED:

@@ -26,7 +26,7 @@ class Pending:
     """Some pending domains of a database. All domains there are not due for a day, until these are made so."""
 
     def __init__(self, database: str, count: int) -> None:
-        self._database = open_database(database, system_world(), connections=1)
+        self._database = open_database(database, system_world())
         self._count = count
         self._database.write(_postpone)
 

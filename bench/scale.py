@@ -154,7 +154,7 @@ def _measured(
 def _searches(url: str, size: int) -> list[Timing]:
     """Return what searches take in the server, without HTTP."""
     warm(url)
-    with contextlib.closing(open_database(url, system_world(), connections=1)) as database:
+    with contextlib.closing(open_database(url, system_world())) as database:
         return list(timings(database, database.read(caller_of), size, SEARCHES))
 
 
@@ -172,7 +172,7 @@ class _Served(NamedTuple):
 @contextlib.contextmanager
 def _served(url: str, workers: int, folder: Path) -> Iterator[_Served]:
     """Yield a server of a database."""
-    with contextlib.closing(open_database(url, system_world(), connections=1)) as database:
+    with contextlib.closing(open_database(url, system_world())) as database:
         ids = database.read(ids_of)
     key = server.new_key(url, server.ENVIRONMENT)
     with (

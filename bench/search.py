@@ -22,7 +22,6 @@ from tenantry.organizations.wire import ListOrganizations
 from tenantry.server import system_world
 
 _ENVIRONMENT = "filled"
-_CONNECTIONS = 2
 _RUNS = 40
 _MILLISECONDS = 1000
 
@@ -116,7 +115,7 @@ def filled(count: int, engine: str, folder: Path) -> Iterator[tuple[Database, Ca
         server.prepare(url)
         caller = fill(url, _ENVIRONMENT, count, folder=folder)
         server.settle(url)
-        database = open_database(url, system_world(), _CONNECTIONS)
+        database = open_database(url, system_world())
         try:
             yield database, caller
         finally:

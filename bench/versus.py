@@ -130,7 +130,7 @@ def _on_what_is_kept(
     url = kept(place.engine, count, kept_in)
     warm(url)
     key = server.new_key(url, server.ENVIRONMENT)
-    with contextlib.closing(open_database(url, system_world(), connections=1)) as database:
+    with contextlib.closing(open_database(url, system_world())) as database:
         loaded = Loaded(SEED, database.read(ids_of)[: count * 3 // 4])
     with contextlib.ExitStack() as stack:
         targets = []

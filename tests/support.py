@@ -71,7 +71,7 @@ def fresh_database_url(engine: str, folder: Path, postgres: str | None) -> Itera
 
 def open_migrated(url: str, world: World | None = None) -> Database:
     """Return the database at `url` with all migrations."""
-    database = open_database(url, world or system_world(), 4)
+    database = open_database(url, world or system_world())
     migrate.apply(database)
     return database
 

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from tenantry.core import validation
+from tenantry.core.db import LEAST_CONNECTIONS
 
 PREFIX = "TENANTRY_"
 
@@ -44,7 +45,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str, Meta(min_length=3, description="The key that `tenantry dev` makes sure exists. Not used by `serve`.")
     ] = "sk_test_default"
     postgres_connections: Annotated[
-        int, Meta(ge=4, le=1000, description="Most connections that one server process holds to PostgreSQL.")
+        int,
+        Meta(
+            ge=LEAST_CONNECTIONS,
+            le=1000,
+            description="Most connections that one server process holds to PostgreSQL.",
+        ),
     ] = 12
     max_body_bytes: Annotated[
         int, Meta(ge=1024, le=1 << 30, description="Largest request body, in bytes. A larger one is a 413.")

@@ -137,7 +137,7 @@ async def test_what_cannot_be_recorded_or_claimed_at_once_is_so_later_and_only_o
 def test_sqlite_finds_a_domain_without_reading_the_others_of_the_environment(tmp_path: Path) -> None:
     file = tmp_path / "planned.db"
     world = World(lambda: 1_800_000_000_000, os.urandom)
-    database = open_database(f"sqlite:///{file}", world, 1)
+    database = open_database(f"sqlite:///{file}", world)
     migrate.apply(database)
     database.close()
     connection = sqlite3.connect(file, isolation_level=None)

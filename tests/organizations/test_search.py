@@ -220,7 +220,7 @@ def _found(database: Database, environment_id: str, text: str, limit: int) -> se
 
 def test_what_was_there_before_the_index_is_found(database_url: str) -> None:
     """The migration indexes what is there, with the terms that are written from then on."""
-    database = open_database(database_url, system_world(), 4)
+    database = open_database(database_url, system_world())
     names = [f"Company {index} {piece}" for index, piece in enumerate(_PIECES * 40)]
     environment_id = _before_the_index(database, names)
     migrate.apply(database)

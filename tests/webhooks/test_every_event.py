@@ -92,7 +92,7 @@ def let_domains_live(registry: Registry) -> None:
 def registry(database_url: str, hook_access: Access, hook_database: Database) -> Iterator[Registry]:
     """The environment of `hooks`, in which a test may let days pass."""
     now = [system_clock()()]
-    database = open_database(database_url, World(lambda: now[0], os.urandom), 2)
+    database = open_database(database_url, World(lambda: now[0], os.urandom))
     yield Registry(database, now, environment_id=hook_access.environment_id)
     database.close()
 

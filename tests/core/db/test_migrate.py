@@ -12,7 +12,7 @@ from tenantry.server import system_world
 
 
 def fresh(url: str) -> Database:
-    return open_database(url, system_world(), 4)
+    return open_database(url, system_world())
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgres"])

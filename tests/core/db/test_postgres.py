@@ -67,7 +67,7 @@ def test_a_connection_cut_in_the_middle_of_a_write_has_the_write_done_once(
 
 
 def test_a_server_that_is_not_there_is_told_as_unavailable() -> None:
-    database = open_database("postgresql://postgres@127.0.0.1:1/postgres?connect_timeout=1", system_world(), 1)
+    database = open_database("postgresql://postgres@127.0.0.1:1/postgres?connect_timeout=1", system_world())
     with pytest.raises(DatabaseUnavailable):
         database.read(lambda tx: tx.one("SELECT 1"))
     database.close()

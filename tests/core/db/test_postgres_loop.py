@@ -1,20 +1,25 @@
 """PostgreSQL on an event loop: statements that travel together, and connections that are cut."""
 
 import asyncio
-from collections.abc import Iterator
+import os
+import socket
+from collections.abc import AsyncIterator, Iterator
 
 import psycopg
 import pytest
 from psycopg.errors import DivisionByZero
 
 from support import fresh_database_url
-from tenantry.core.db import Database, Transaction, Work, open_database
-from tenantry.core.errors import DatabaseUnavailable
+from tenantry.core.db import LEAST_CONNECTIONS, Collision, Database, Row, Transaction, Work, open_database
+from tenantry.core.db.postgres import PostgresDatabase
+from tenantry.core.db.postgres_loop import LoopConnections
+from tenantry.core.errors import Contended, DatabaseUnavailable
 from tenantry.server import system_world
 
 MEBIBYTE = 1 << 20
 CONNECTIONS = 8
 """So many that four can write at the same time."""
+SECONDS = 60
 
 
 class Refused(Exception):
@@ -46,6 +51,11 @@ def pid(tx: Transaction) -> int:
     row = tx.one("SELECT pg_backend_pid()")
     assert row is not None
     return int(row[0])
+
+
+def held(tx: Transaction) -> int:
+    tx.one("SELECT pg_sleep(0.1)")
+    return pid(tx)
 
 
 def cut(postgres: str | None, pids: list[int]) -> None:
@@ -85,6 +95,21 @@ async def test_a_text_that_postgres_cannot_hold_fails_its_own_statement_alone(da
     )
     assert isinstance(answers[0], psycopg.DataError)
     assert await database.read_soon(names) == ["ben"]
+
+
+async def test_what_cannot_be_sent_fails_its_own_statement_alone(database: Database) -> None:
+    """A half of a pair of surrogates is no text in UTF-8, which is noticed where it is to be sent."""
+    asked = [
+        database.write_soon(adding("a\ud800b")),
+        database.write_soon(adding("ben")),
+        database.write_soon(adding("a\ud800b"), adds=True),
+        database.write_soon(adding("cleo"), adds=True),
+        database.read_soon(lambda tx: tx.one("SELECT name FROM names WHERE name = :name", name="\ud800")),
+    ]
+    async with asyncio.timeout(SECONDS):
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+    assert [type(answer) for answer in answers[::2]] == [UnicodeEncodeError] * 3
+    assert await database.read_soon(names) == ["ben", "cleo"]
 
 
 async def test_a_statement_that_nobody_waited_for_undoes_all_when_it_fails(database: Database) -> None:
@@ -264,6 +289,21 @@ async def test_a_failing_work_is_undone_and_the_next_begins_anew(database: Datab
     assert await database.read_soon(names) == ["ana"]
 
 
+async def test_what_others_are_faster_than_each_time_is_told_as_contended(database: Database) -> None:
+    def outrun(tx: Transaction) -> None:
+        tx.run("INSERT INTO names (name) VALUES ('ana')")
+        raise Collision
+
+    answers = await asyncio.gather(
+        database.write_soon(outrun),
+        database.write_soon(outrun, adds=True),
+        asyncio.to_thread(database.write, outrun),
+        return_exceptions=True,
+    )
+    assert [type(answer) for answer in answers] == [Contended] * 3
+    assert await database.read_soon(names) == []
+
+
 async def test_a_mistake_that_a_work_swallows_is_not_taken_for_a_commit(database: Database) -> None:
     def swallowing(tx: Transaction) -> None:
         tx.run("INSERT INTO names (name) VALUES ('lost')")
@@ -278,7 +318,7 @@ async def test_a_mistake_that_a_work_swallows_is_not_taken_for_a_commit(database
 
 
 async def test_a_server_that_is_not_there_is_told_as_unavailable() -> None:
-    database = open_database("postgresql://postgres@127.0.0.1:1/postgres", system_world(), 4)
+    database = open_database("postgresql://postgres@127.0.0.1:1/postgres", system_world())
     for _ in range(2):
         with pytest.raises(DatabaseUnavailable):
             await database.read_soon(pid)
@@ -287,6 +327,87 @@ async def test_a_server_that_is_not_there_is_told_as_unavailable() -> None:
         with pytest.raises(DatabaseUnavailable):
             await database.write_soon(pid, adds=True)
     database.close()
+
+
+@pytest.fixture
+async def readers(database: Database) -> AsyncIterator["Readers"]:
+    """Connections of which those that are opened can be made to fail."""
+    made = Readers(database)
+    yield made
+    made.connections.close()
+
+
+class Readers:
+    def __init__(self, database: Database) -> None:
+        assert isinstance(database, PostgresDatabase)
+        self._open = database._open_connection
+        self.attempts = 0
+        self.fails_after = 1000
+        loop = asyncio.get_running_loop()
+        self.connections = LoopConnections(
+            loop, system_world(), self._try_to_open, lambda: None, readers=2, writers=1, wait_seconds=SECONDS
+        )
+
+    async def _try_to_open(self) -> psycopg.AsyncConnection[Row]:
+        self.attempts += 1
+        if self.attempts > self.fails_after:
+            await asyncio.sleep(0.05)
+            raise DatabaseUnavailable
+        return await self._open()
+
+
+async def test_reads_go_on_over_the_connection_that_there_is_when_another_fails(
+    readers: Readers,
+) -> None:
+    readers.fails_after = 1
+    pids = await asyncio.gather(*(readers.connections.read(pid) for _ in range(20)))
+    assert len(set(pids)) == 1
+    assert await readers.connections.read(pid) == pids[0]
+    assert readers.attempts == 2
+
+
+async def test_who_waits_for_a_connection_that_cannot_be_opened_is_told_at_the_first_failure(
+    readers: Readers,
+) -> None:
+    readers.fails_after = 0
+    answers = await asyncio.gather(*(readers.connections.read(pid) for _ in range(20)), return_exceptions=True)
+    assert {type(answer) for answer in answers} == {DatabaseUnavailable}
+    assert readers.attempts == 1
+    readers.fails_after = 1000
+    assert await readers.connections.read(pid)
+
+
+async def test_reads_come_to_use_two_connections(readers: Readers) -> None:
+    pids: set[int] = set()
+    async with asyncio.timeout(SECONDS):
+        while len(pids) < 2:
+            pids |= set(await asyncio.gather(*(readers.connections.read(pid) for _ in range(2))))
+    assert readers.attempts == 2
+
+
+async def test_a_process_holds_no_more_connections_than_it_was_told(
+    postgres: str | None, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with fresh_database_url("postgres", tmp_path_factory.mktemp("database"), postgres) as url:
+        database = open_database(url, system_world(), LEAST_CONNECTIONS)
+        pids = await asyncio.gather(
+            *(database.read_soon(held) for _ in range(8)),
+            *(database.write_soon(held) for _ in range(8)),
+            *(database.read_soon(held, scans=True) for _ in range(8)),
+        )
+        database.close()
+    assert len(set(pids)) == LEAST_CONNECTIONS
+
+
+async def test_a_server_that_is_gone_without_a_word_is_noticed(database: Database) -> None:
+    """By TCP: what is not acknowledged within ten seconds ends the connection."""
+    assert isinstance(database, PostgresDatabase)
+    connection = await database._open_connection()
+    with socket.socket(fileno=os.dup(connection.pgconn.socket)) as descriptor:
+        assert descriptor.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 10_000
+        assert descriptor.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert descriptor.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 5
+    await connection.close()
 
 
 async def test_what_is_asked_of_a_closed_database_is_unavailable(database: Database) -> None:

@@ -116,7 +116,7 @@ async def test_a_look_up_sees_what_was_committed_before_it_in_the_same_turn_of_t
 async def test_a_look_up_sees_in_the_next_turn_what_another_process_committed(
     counters: Database, database_url: str
 ) -> None:
-    other = open_database(database_url, World(system_clock(), os.urandom), 1)
+    other = open_database(database_url, World(system_clock(), os.urandom))
     try:
         for expected in range(1, 4):
             await counters.read_soon(hits)
@@ -267,7 +267,7 @@ async def test_work_that_scans_is_one_transaction_with_what_waits_and_leaves_the
 
 
 async def test_a_write_waits_for_another_process_that_writes(counters: Database, database_url: str) -> None:
-    other = open_database(database_url, World(system_clock(), os.urandom), 1)
+    other = open_database(database_url, World(system_clock(), os.urandom))
     holding, release = threading.Event(), threading.Event()
 
     def hold(tx: Transaction) -> None:

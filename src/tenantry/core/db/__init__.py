@@ -12,9 +12,10 @@ from tenantry.core.db.base import (
     Work,
     World,
 )
-from tenantry.core.db.connect import InvalidDatabaseUrl, open_database
+from tenantry.core.db.connect import LEAST_CONNECTIONS, InvalidDatabaseUrl, open_database
 
 __all__ = [
+    "LEAST_CONNECTIONS",
     "PARAMETER",
     "Collision",
     "Commits",

@@ -7,6 +7,9 @@ from urllib.parse import unquote, urlsplit
 from tenantry.core.db.base import Database, World
 from tenantry.core.db.sqlite import SqliteDatabase
 
+LEAST_CONNECTIONS = 4
+"""To PostgreSQL: two for threads, one for what an event loop reads, one for what it writes."""
+
 
 class InvalidDatabaseUrl(ValueError):
     """The address names no engine that Tenantry knows."""
@@ -31,10 +34,10 @@ def sqlite_path(url: str) -> Path | None:
     return Path(path[1:]) if path not in {"", "/"} else None
 
 
-def open_database(url: str, world: World, connections: int) -> Database:
+def open_database(url: str, world: World, connections: int = LEAST_CONNECTIONS) -> Database:
     """Return the database at `url`. Nothing is connected before its first use.
 
-    `connections` is the most that one process holds to a PostgreSQL server, at least four.
+    `connections` is the most that one process holds to a PostgreSQL server, at least LEAST_CONNECTIONS.
     Raises InvalidDatabaseUrl.
     """
     if url.startswith(("postgresql://", "postgres://")):

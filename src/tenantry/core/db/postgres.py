@@ -13,15 +13,25 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import LiteralString
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from tenantry.core.db.base import Database, Insertion, Row, T, Transaction, Values, Work, World
 from tenantry.core.db.postgres_errors import ATTEMPTS, COLLISIONS, unavailable
 from tenantry.core.db.postgres_loop import LoopConnections
 from tenantry.core.db.postgres_sql import named
+from tenantry.core.errors import Contended
 from tenantry.core.retry import backoff
 
 _CONNECT_SECONDS = 5.0
+# A server that is gone without a word, as when its machine has stopped, is noticed within some ten seconds, not
+# after the quarter of an hour that TCP takes. What the URL says goes before.
+_PATIENCE = {
+    "keepalives_idle": "5",
+    "keepalives_interval": "2",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "10000",
+}
 # What a GIN index has not taken in yet is looked through by every search: kilobytes, which take it 0.1 ms.
 # What the planner believes to cost much is a walk that ends after some rows: to compile it, or to start processes
 # for it, takes longer than to run it.
@@ -79,21 +89,22 @@ class CursorTransaction(Transaction):
 class PostgresDatabase(Database):
     """A database on a PostgreSQL server, which any number of processes may share.
 
-    Of its `connections` a quarter are for threads, which is where long work goes, and the rest for the event
-    loop: two for what it reads, the others for what it writes.
+    Of its `connections`, at least four, a quarter are for threads, which is where long work goes, and the rest for
+    the event loop: up to two for what it reads, the others for what it writes.
     """
 
     engine = "postgres"
 
     def __init__(self, url: str, world: World, connections: int) -> None:
         super().__init__()
-        self._url = url
+        assert connections >= _LEAST_THREADS + 2, f"{connections} connections are too few"
+        self._conninfo = make_conninfo("", **{**_PATIENCE, **conninfo_to_dict(url)})
         self._world = world
         threads = max(_LEAST_THREADS, connections // _THREADS_SHARE)
-        self._readers = min(_MOST_READERS, threads)
-        self._writers = max(1, connections - threads - self._readers)
+        self._readers = min(_MOST_READERS, connections - threads - 1)
+        self._writers = connections - threads - self._readers
         self._pool: ConnectionPool[psycopg.Connection[Row]] = ConnectionPool(
-            url,
+            self._conninfo,
             min_size=0,
             max_size=threads,
             timeout=_CONNECT_SECONDS,
@@ -155,13 +166,19 @@ class PostgresDatabase(Database):
     async def _open_connection(self) -> psycopg.AsyncConnection[Row]:
         """Return a new connection of the running event loop. Raises DatabaseUnavailable."""
         try:
-            connection = await asyncio.wait_for(
-                psycopg.AsyncConnection.connect(self._url, autocommit=True, application_name="tenantry"),
-                _CONNECT_SECONDS,
-            )
-            await connection.execute(_CONFIGURE_LOOP)
+            return await asyncio.wait_for(self._connect(), _CONNECT_SECONDS)
         except (psycopg.OperationalError, TimeoutError) as error:
             raise unavailable(error) from error
+
+    async def _connect(self) -> psycopg.AsyncConnection[Row]:
+        connection = await psycopg.AsyncConnection.connect(
+            self._conninfo, autocommit=True, application_name="tenantry"
+        )
+        try:
+            await connection.execute(_CONFIGURE_LOOP)
+        except BaseException:
+            await connection.close()
+            raise
         return connection
 
     def _scan(self, work: Work[T]) -> T:
@@ -189,7 +206,10 @@ class PostgresDatabase(Database):
                 return self._run_and_tell(connection, work)
             except COLLISIONS:
                 time.sleep(backoff(attempt, random.random()))  # noqa: S311 (spreads load, guards nothing)
-        return self._run_and_tell(connection, work)
+        try:
+            return self._run_and_tell(connection, work)
+        except COLLISIONS as error:
+            raise Contended from error
 
     def _run_and_tell(self, connection: psycopg.Connection[Row], work: Work[T]) -> T:
         # REPEATABLE READ: of two transactions that change one row, the later is refused and run again.

@@ -18,11 +18,13 @@ from tenantry.core.db.base import Collision, Insertion, Row, T, Transaction, Val
 from tenantry.core.db.postgres_errors import ATTEMPTS, COLLISIONS, unavailable
 from tenantry.core.db.postgres_pipeline import ConnectionLost, Pipeline, Undone, start
 from tenantry.core.db.postgres_sql import Statement, numbered
-from tenantry.core.errors import DatabaseUnavailable
+from tenantry.core.errors import Contended, DatabaseUnavailable
 from tenantry.core.retry import backoff
 
 _GROUPS_AT_ONCE = 2
 _LARGEST_GROUP = 64
+_REST_SECONDS = 1.0
+"""How long those that read make do with what they have when one more connection could not be opened."""
 
 # Of two transactions that change one row the later is refused, and run again.
 _BEGIN = numbered("BEGIN ISOLATION LEVEL REPEATABLE READ")
@@ -107,7 +109,8 @@ class LoopConnections:
         self._wait_seconds = wait_seconds
         self._most_readers = readers
         self._readers: list[Pipeline] = []
-        self._opening = asyncio.Lock()
+        self._opening: asyncio.Task[None] | None = None
+        self._rests_until = 0.0
         self._writers: set[Pipeline] = set()
         self._idle: list[Pipeline] = []
         self._places = asyncio.Semaphore(writers)
@@ -146,10 +149,10 @@ class LoopConnections:
         while True:
             try:
                 return await run_once(work)
-            except COLLISIONS:
+            except COLLISIONS as error:
                 attempt += 1
                 if attempt == ATTEMPTS:
-                    raise
+                    raise Contended from error
                 await asyncio.sleep(backoff(attempt, random.random()))  # noqa: S311 (spreads load, guards nothing)
             except ConnectionLost as error:
                 lost += 1
@@ -169,16 +172,36 @@ class LoopConnections:
     async def _open(self, *, gathers: bool) -> Pipeline:
         if self._closed:
             raise DatabaseUnavailable
-        return Pipeline(await self._open_connection(), self.loop, gathers=gathers)
+        connection = await self._open_connection()
+        if self._closed:
+            connection.pgconn.finish()
+            raise DatabaseUnavailable
+        return Pipeline(connection, self.loop, gathers=gathers)
 
     async def _reader(self) -> Pipeline:
-        """Return the connection for reads with the least to do."""
+        """Return the connection for reads with the least to do. Raises DatabaseUnavailable."""
         if len(self._readers) < self._most_readers or any(each.closed for each in self._readers):
-            async with self._opening:
-                self._readers = [each for each in self._readers if not each.closed]
-                if len(self._readers) < self._most_readers:
-                    self._readers.append(await self._open(gathers=True))
+            self._readers = [each for each in self._readers if not each.closed]
+            while not self._readers:
+                await asyncio.shield(self._opening_reader())
+            if len(self._readers) < self._most_readers and self.loop.time() >= self._rests_until:
+                self._opening_reader()  # which nobody waits for
         return min(self._readers, key=_load)
+
+    def _opening_reader(self) -> asyncio.Task[None]:
+        """Return the attempt to open one more connection for reads: all who wait for one share it."""
+        if self._opening is None or self._opening.done():
+            self._opening = self.loop.create_task(self._add_reader())
+            self._opening.add_done_callback(_look_at_failure)
+        return self._opening
+
+    async def _add_reader(self) -> None:
+        try:
+            reader = await self._open(gathers=True)
+        except BaseException:
+            self._rests_until = self.loop.time() + _REST_SECONDS
+            raise
+        self._readers.append(reader)
 
     async def _borrow(self) -> Pipeline:
         """Return a connection that nobody else uses until `_give_back`. Raises DatabaseUnavailable."""
@@ -328,6 +351,12 @@ def _settle(job: _Job, outcome: Any) -> None:
         job.future.set_exception(outcome)
     else:
         job.future.set_result(outcome)
+
+
+def _look_at_failure(opening: "asyncio.Task[None]") -> None:
+    """Keep asyncio from reporting a failure that nobody waited for: reads go on over another connection."""
+    if not opening.cancelled():
+        opening.exception()
 
 
 def _load(pipeline: Pipeline) -> int:

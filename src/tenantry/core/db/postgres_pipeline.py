@@ -190,14 +190,17 @@ class Pipeline:
             return
         questions, self._waiting = self._waiting, []
         self._same.clear()
+        sent = 0
         try:
             for question in questions:
                 if question.whatever:
                     self._synchronize()
                 self._send(question)
+                sent += 1
             self._synchronize()
             self._push()
-        except psycopg.OperationalError as error:
+        except Exception as error:  # noqa: BLE001 (whatever it is, nobody would be answered any more)
+            self._waiting = questions[sent:]
             self.close(error)
 
     def _synchronize(self) -> None:
@@ -211,7 +214,7 @@ class Pipeline:
         transformer = self._transformer
         try:
             values = transformer.dump_sequence(question.values, as_formats) if names else []
-        except psycopg.Error as error:
+        except Exception as error:  # noqa: BLE001 (whatever it is, it is for the one who asked)
             self._fail(question, error)
             return
         types, formats = (transformer.types, transformer.formats) if names else ((), [])
