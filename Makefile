@@ -1,7 +1,8 @@
 # Everything that a newcomer types. `make` alone says what there is.
 
 PYTHON ?= python3
-WORKERS ?= auto
+# One more than there are processors: some tests do nothing but wait, for a minute.
+WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
 VENV := .venv
 BIN := $(VENV)/bin

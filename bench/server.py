@@ -236,7 +236,7 @@ def serving_dev(folder: Path, *arguments: str) -> Iterator[Server]:
     def line(port: int) -> list[str]:
         return [TENANTRY, "dev", "--database", "sqlite://", "--port", str(port), *arguments]
 
-    with _running(Server(line, folder, {"TENANTRY_DNS_SERVERS": "127.0.0.1:1"})) as server:
+    with _running(Server(line, folder, _NO_DNS)) as server:
         yield server
 
 

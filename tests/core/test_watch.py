@@ -108,10 +108,10 @@ async def test_many_subjects_wait_apart(things: Database) -> None:
     waiting = [asyncio.create_task(in_time(watch, of(str(number)), 0)) for number in range(120)]
     await asyncio.sleep(0.1)
     await things.write_soon(add(1, "77"))
-    await asyncio.wait([waiting[77]], timeout=5)
+    await asyncio.wait([waiting[77]], timeout=60)
     assert [number for number, task in enumerate(waiting) if task.done()] == [77]
     watch.stop()
-    await asyncio.wait_for(asyncio.gather(*waiting), 5)
+    await asyncio.wait_for(asyncio.gather(*waiting), 60)
 
 
 async def test_a_stopped_watch_lets_nobody_wait(things: Database) -> None:
