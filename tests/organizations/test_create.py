@@ -242,6 +242,13 @@ def test_metadata_at_its_limits_is_kept(api: httpx.Client) -> None:
     assert body["metadata"] == metadata
 
 
+def test_metadata_of_a_form_stays_an_object_when_its_keys_are_numbers(api: httpx.Client) -> None:
+    answer = api.post("/organizations", data={"name": "Acme", "metadata[0]": "a", "metadata[1]": "b"})
+    assert (answer.status_code, answer.json().get("metadata")) == (201, {"0": "a", "1": "b"})
+    answer = api.post("/organizations", data={"name": "Acme", "metadata[]": "a"})
+    assert answer.json()["errors"] == [{"field": "metadata", "code": "metadata must be an object"}]
+
+
 def test_a_form_is_read_as_json_is(api: httpx.Client) -> None:
     answer = api.post(
         "/organizations",

@@ -1,8 +1,22 @@
 """`POST /tenantry/organizations/bulk`."""
 
-from typing import Any
+import secrets
+import threading
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any, cast
 
 import httpx
+
+from support import Access, Server, client, events_of, grant
+from tenantry.core.db import Database, Work
+from tenantry.core.errors import DatabaseUnavailable
+from tenantry.node import Nodes
+from tenantry.server import system_world
+from tenantry.settings import Settings
+from tenantry.transfer.bulk import AT_ONCE
 
 BULK = "/tenantry/organizations/bulk"
 
@@ -10,6 +24,33 @@ BULK = "/tenantry/organizations/bulk"
 def events(api: httpx.Client) -> int:
     names = ["organization.created", "organization.updated", "organization_domain.created"]
     return len(api.get("/events", params={"events": names, "limit": 100}).json()["data"])
+
+
+class Failing:
+    """A database one of whose writes for an event loop is refused, the others are done."""
+
+    def __init__(self, database: Database, number: int) -> None:
+        self._database = database
+        self._until = number
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._database, name)
+
+    async def write_soon(self, work: Work[Any], **how: bool) -> Any:
+        self._until -= 1
+        if self._until == 0:
+            raise DatabaseUnavailable
+        return await self._database.write_soon(work, **how)
+
+
+@asynccontextmanager
+async def in_process(database: Failing, key: str) -> AsyncIterator[httpx.AsyncClient]:
+    """Yield an HTTP client of the API over `database`, in the test's own event loop."""
+    node = Nodes(Settings(), lambda: 0).open(cast(Database, database), system_world())
+    transport = httpx.ASGITransport(app=node.app)  # type: ignore[arg-type]
+    headers = {"authorization": f"Bearer {key}"}
+    async with httpx.AsyncClient(transport=transport, base_url="http://node.invalid", headers=headers) as opened:
+        yield opened
 
 
 def test_each_is_created_or_updated_with_a_result_of_its_own(api: httpx.Client) -> None:
@@ -62,3 +103,78 @@ def test_a_retried_request_has_one_effect(api: httpx.Client) -> None:
     for _ in range(2):
         api.post(BULK, json={"organizations": [{"name": "Once"}]}, headers={"idempotency-key": "k"})
     assert len(api.get("/organizations").json()["data"]) == 1
+
+
+def test_an_item_of_a_form_is_read_as_a_form_of_its_own(api: httpx.Client) -> None:
+    alone = {
+        "name": "Acme",
+        "allow_profiles_outside_organization": "true",
+        "domains": "one.com",
+        "domain_data[0][domain]": "two.com",
+        "domain_data[0][state]": "verified",
+        "metadata[0]": "a",
+        "metadata[7]": "b",
+    }
+    form = {
+        f"organizations[0][{name.partition('[')[0]}]{name[len(name.partition('[')[0]) :]}": value
+        for name, value in alone.items()
+    }
+    result = api.post(BULK, data=form).json()["results"][0]
+    assert result["status"] == 201, result
+    assert result["body"]["allow_profiles_outside_organization"] is True
+    assert sorted(each["domain"] for each in result["body"]["domains"]) == ["one.com", "two.com"]
+    assert result["body"]["metadata"] == {"0": "a", "7": "b"}
+    wrong = {"name": "Acme", "allow_profiles_outside_organization": "perhaps"}
+    single = api.post("/organizations", data=wrong)
+    result = api.post(BULK, data={f"organizations[0][{key}]": value for key, value in wrong.items()}).json()
+    assert result["results"] == [{"status": single.status_code, "body": single.json()}]
+
+
+def test_the_names_that_an_update_alone_understands_are_understood(api: httpx.Client) -> None:
+    made = api.post("/organizations", json={"name": "Acme"}).json()
+    body = {"organizations": [{"id": made["id"], "Name": "Globex", "Domains": ["globex.com"]}]}
+    result = api.post(BULK, json=body).json()["results"][0]
+    assert (result["status"], result["body"]["name"]) == (200, "Globex")
+    assert [each["domain"] for each in result["body"]["domains"]] == ["globex.com"]
+
+
+def test_a_request_is_done_beside_a_client_that_changes_one_of_its_organizations_all_the_time(
+    api: httpx.Client, server: Server, access: Access
+) -> None:
+    made = api.post(BULK, json={"organizations": [{"name": f"Acme {n}"} for n in range(500)]}).json()["results"]
+    ids = [each["body"]["id"] for each in made]
+    over = threading.Event()
+
+    def change_one() -> set[int]:
+        statuses = set()
+        with client(server.base_url, access.key) as other:
+            while not over.wait(0.02):
+                answer = other.put(f"/organizations/{ids[-1]}", json={"name": secrets.token_hex(4)})
+                statuses.add(answer.status_code)
+        return statuses
+
+    with ThreadPoolExecutor(1) as threads:
+        changing = threads.submit(change_one)
+        try:
+            answer = api.post(BULK, json={"organizations": [{"id": each, "name": "Bulk"} for each in ids]})
+        finally:
+            over.set()
+    assert (answer.status_code, answer.json().get("failed")) == (200, 0)
+    assert changing.result() <= {200}
+
+
+async def test_what_was_not_written_after_others_were_is_told_and_the_same_request_goes_on_from_there(
+    database: Database,
+) -> None:
+    access = grant(database)
+    body = {"organizations": [{"name": f"Acme {number}"} for number in range(2 * AT_ONCE + 1)]}
+    async with in_process(Failing(database, 3), access.key) as api:
+        send = partial(api.post, BULK, json=body, headers={"idempotency-key": "k"})
+        first = (await send()).json()
+        assert [each["status"] for each in first["results"]] == [201] * 2 * AT_ONCE + [503]
+        assert (first["failed"], first["results"][-1]["body"]["code"]) == (1, "database_unavailable")
+        second = (await send()).json()
+        assert second["failed"] == 0
+        assert second["results"][:-1] == first["results"][:-1]
+        assert (await send()).json() == second
+    assert len(events_of(database, access.environment_id)) == 2 * AT_ONCE + 1

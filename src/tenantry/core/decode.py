@@ -1,8 +1,8 @@
 """From the bytes of a request to the structs that its endpoint declares."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import inspect
@@ -13,6 +13,9 @@ from tenantry.core.errors import MalformedBody, UnsupportedMediaType, Validation
 from tenantry.core.parsing import decode_custom
 
 _FORM = "application/x-www-form-urlencoded"
+_ANYTHING = inspect.AnyType()
+
+S = TypeVar("S", bound=msgspec.Struct)
 
 
 def decode_query(endpoint: Endpoint, request: Request) -> Any:
@@ -58,7 +61,7 @@ def decode_body(endpoint: Endpoint, request: Request) -> Any:
         return None
     if not request.body:
         return validation.convert({}, endpoint.body, strict=True)
-    if _is_form(request.content_type):
+    if is_form(request.content_type):
         return _decode_form(endpoint, request.body)
     try:
         return _decode_json(endpoint, request.body)
@@ -79,31 +82,55 @@ def _decode_json(endpoint: Endpoint, body: bytes) -> Any:
     if b"\\u0000" in body:
         _refuse_nul(msgspec.json.decode(body))
     if any(alias in body for alias in _quoted(tuple(endpoint.aliases))):
-        return _convert(endpoint, msgspec.json.decode(body), strict=True)
+        return decode_item(msgspec.json.decode(body), endpoint.body, endpoint.aliases, is_form=False)
     try:
         return _json_decoder(endpoint.body)(body)
     except msgspec.ValidationError:
         # Raises with every wrong field, not the first.
-        return _convert(endpoint, msgspec.json.decode(body), strict=True)
+        return decode_item(msgspec.json.decode(body), endpoint.body, endpoint.aliases, is_form=False)
 
 
 def _decode_form(endpoint: Endpoint, body: bytes) -> Any:
     assert endpoint.body is not None
     if not body.isascii():
         raise MalformedBody("The request body is not a percent-encoded form.")
-    value = forms.nested(forms.pairs(body.decode("ascii")))
-    for name, shape in _fields(endpoint.body):
-        if shape is inspect.ListType and isinstance(value.get(name), str):
-            value[name] = [value[name]]  # a form cannot tell a list of one from a text
-    _refuse_nul(value)
-    return _convert(endpoint, value, strict=False)
+    value = forms.tree(forms.pairs(body.decode("ascii")))
+    _refuse_nul(forms.with_lists(value))
+    return decode_item(value, endpoint.body, endpoint.aliases, is_form=True)
 
 
-def _convert(endpoint: Endpoint, value: Any, *, strict: bool) -> Any:
-    assert endpoint.body is not None
+def decode_item(value: Any, kind: type[S], aliases: Mapping[str, str], *, is_form: bool) -> S:
+    """Return a body, or an item of one, as a `kind`, whose fields `aliases` are other names of.
+
+    An item of a list of anything is read just as a body of its own would be. Raises ValidationFailed.
+    """
     if isinstance(value, dict):
-        value = {endpoint.aliases.get(key, key): item for key, item in value.items()}
-    return validation.convert(value, endpoint.body, strict=strict)
+        value = {aliases.get(key, key): item for key, item in value.items()}
+    if is_form:
+        value = _shaped(value, _type_info(kind))
+    return validation.convert(value, kind, strict=not is_form)
+
+
+def _shaped(value: Any, info: inspect.Type) -> Any:
+    """Return a part of a form as what it stands for: only the type tells a text, a list and an object apart."""
+    for kind in validation.kinds_of(info):
+        match kind:
+            case inspect.StructType() if isinstance(value, dict):
+                types = {field.encode_name: field.type for field in kind.fields}
+                return {str(key): _shaped(item, types.get(key, _ANYTHING)) for key, item in value.items()}
+            case inspect.DictType() if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+                return {key: _shaped(item, kind.value_type) for key, item in value.items()}
+            case inspect.ListType():
+                return _shaped_list(value, kind.item_type)
+    return forms.with_lists(value)
+
+
+def _shaped_list(value: Any, info: inspect.Type) -> Any:
+    items = [value] if isinstance(value, str) else forms.items_of(value)
+    if items is None:
+        return forms.with_lists(value)
+    # What any item may be is known to whoever reads it, by `decode_item`.
+    return items if isinstance(info, inspect.AnyType) else [_shaped(item, info) for item in items]
 
 
 def _refuse_nul(value: object) -> None:
@@ -113,7 +140,7 @@ def _refuse_nul(value: object) -> None:
 
 
 @lru_cache(maxsize=64)
-def _is_form(content_type: str | None) -> bool:
+def is_form(content_type: str | None) -> bool:
     """Return whether a body of this type is a form; if not it is JSON.
 
     A body without a type is read as JSON. Raises UnsupportedMediaType for any other
@@ -140,6 +167,11 @@ def _json_decoder(kind: type[msgspec.Struct]) -> Callable[[bytes], Any]:
 @lru_cache(maxsize=256)
 def _without_parameters(kind: type[msgspec.Struct]) -> msgspec.Struct:
     return validation.convert({}, kind, strict=False)
+
+
+@lru_cache(maxsize=256)
+def _type_info(kind: type[msgspec.Struct]) -> inspect.Type:
+    return inspect.type_info(kind)
 
 
 @lru_cache(maxsize=256)

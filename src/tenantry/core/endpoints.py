@@ -18,7 +18,8 @@ class Call(msgspec.Struct, frozen=True, gc=False):
 
     `path` holds the path's parameters; `query` and `body` are the structs that the
     endpoint declares, None where it declares none. `header` returns a header by its
-    lower-case name, or None.
+    lower-case name, or None. `is_form` says that the body came as a form. `so_far` is that of the
+    Partly which the handler returned last for this request, if it did.
     """
 
     tx: Transaction
@@ -27,6 +28,8 @@ class Call(msgspec.Struct, frozen=True, gc=False):
     query: Any
     body: Any
     header: Callable[[str], str | None]
+    is_form: bool = False
+    so_far: bytes | None = None
 
 
 def _never(_query: Any) -> bool:
@@ -155,6 +158,18 @@ class Later(msgspec.Struct, frozen=True):
     """
 
     rest: Callable[[Outside], Awaitable[Any]]
+
+
+class Partly(msgspec.Struct, frozen=True):
+    """What a handler returns that has done a part, and is called for the next in a transaction of its own.
+
+    `so_far` is handed to it then. It is kept with the request's idempotency key, so that the same request
+    goes on from there whatever has become of this one. `stopped` returns the answer where the next part
+    cannot be done.
+    """
+
+    so_far: bytes
+    stopped: Callable[[ApiError], Any]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,8 +6,8 @@ from typing import Any, TypeAlias
 from tenantry.core import idempotency
 from tenantry.core.caller import NOBODY, Caller
 from tenantry.core.db import Collision, Transaction
-from tenantry.core.decode import decode_body, decode_query
-from tenantry.core.endpoints import Answer, Call, Download, Endpoint, Later, Request, Response
+from tenantry.core.decode import decode_body, decode_query, is_form
+from tenantry.core.endpoints import Answer, Call, Download, Endpoint, Later, Partly, Request, Response
 from tenantry.core.errors import ApiError, Forbidden, ValidationFailed
 from tenantry.core.faces import ReadBody
 
@@ -25,6 +25,8 @@ class Exchange:
         "caller",
         "encode",
         "endpoint",
+        "form",
+        "partly",
         "path",
         "query",
         "request",
@@ -46,9 +48,11 @@ class Exchange:
         self.encode = encode
         self.query: Any = None
         self.body: Any = None
+        self.form = False
         self.wrong: ApiError | None = None
         self.caller: Caller | None = None
         self.attempt: idempotency.Attempt | None = None
+        self.partly: Partly | None = None
 
     async def decode(self, read_body: ReadBody) -> None:
         """Read the query and the body, or keep what is wrong with them, to be told once the caller is known."""
@@ -57,6 +61,7 @@ class Exchange:
             self.query = decode_query(endpoint, request)
             if endpoint.body is not None:
                 request.body = await read_body()
+                self.form = is_form(request.content_type)
                 self.body = decode_body(endpoint, request)
         except ValidationFailed as error:
             self.wrong = endpoint.wrong(error.errors)
@@ -72,26 +77,40 @@ class Exchange:
         """Return who calls. Raises Unauthorized."""
         return NOBODY if self.endpoint.keyless else self.authenticate(tx, self.request.authorization)
 
-    def run(self, tx: Transaction) -> Answer | Later:
-        """Do what is asked. Raises ApiError."""
+    def run(self, tx: Transaction) -> Answer | Later | Partly:
+        """Do what is asked, or the next part of it. Raises ApiError."""
         endpoint = self.endpoint
         caller = self.caller = self.known_caller(tx)
         if endpoint.writes and caller.read_only:
             raise Forbidden
         made = self.attempt = _attempt(endpoint, self.request, caller)
         recorded = idempotency.recall(tx, made) if made else None
-        if recorded is not None:
+        if recorded is not None and recorded.status != idempotency.PARTLY:
             return _replayed(recorded)
         if self.wrong is not None:
             raise self.wrong
-        value = endpoint.handler(Call(tx, caller, self.path, self.query, self.body, self.request.header))
+        value = endpoint.handler(self._call(tx, caller, recorded))
         if isinstance(value, Later | Download):
             return value
+        if isinstance(value, Partly):
+            _record(tx, made, idempotency.PARTLY, value.so_far)
+            return value
         response = Response(endpoint.status, b"" if value is None else self.encode(value))
-        if made and not idempotency.record(tx, made, idempotency.Recorded(response.status, response.body)):
-            # The same request is being answered in the same transaction, or was while this one was under way.
-            raise Collision
+        _record(tx, made, response.status, response.body)
         return response
+
+    def _call(self, tx: Transaction, caller: Caller, recorded: idempotency.Recorded | None) -> Call:
+        # The same request may have been sent twice: what is recorded is how far both have come.
+        kept = self.partly.so_far if self.partly else None
+        so_far = recorded.body if recorded else kept
+        return Call(tx, caller, self.path, self.query, self.body, self.request.header, self.form, so_far)
+
+
+def _record(tx: Transaction, made: idempotency.Attempt | None, status: int, body: bytes) -> None:
+    """Keep what the request is answered with, if it has a key. Raises Collision."""
+    if made and not idempotency.record(tx, made, idempotency.Recorded(status, body)):
+        # The same request is being answered in the same transaction, or was while this one was under way.
+        raise Collision
 
 
 def _attempt(endpoint: Endpoint, request: Request, caller: Caller) -> idempotency.Attempt | None:

@@ -9,6 +9,7 @@ from tenantry.core.errors import FieldError, ValidationFailed
 
 _MOST_PAIRS = 1000
 _DEEPEST = 5
+_LONGEST_PLACE = 4
 _KEY = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)\Z")
 
 
@@ -71,11 +72,19 @@ def _key_spelling(name: str) -> re.Pattern[str]:
 
 
 def nested(given: list[tuple[str, str]]) -> dict[str, Any]:
-    """Return a form body as the object it stands for.
+    """Return a form body as the object it stands for, as far as can be told without the types of its fields.
 
     `metadata[tier]=gold` is a key of an object, `domains[]=a` and `domains[0]=a` items of
     a list, `domain_data[0][domain]=a` a key of an item; the last of two equal keys counts.
     A key that is not of this form stands for itself.
+    """
+    return {key: with_lists(value) for key, value in tree(given).items()}
+
+
+def tree(given: list[tuple[str, str]]) -> dict[str, Any]:
+    """Do as `nested`, but leave every list an object with the places of its items for keys.
+
+    A place is a text, as it was given; or a number, where `[]` left it open.
     """
     root: dict[str, Any] = {}
     for key, value in given:
@@ -85,24 +94,35 @@ def nested(given: list[tuple[str, str]]) -> dict[str, Any]:
             _put(root, [match[1], *steps], value)
         else:
             root[key] = value
-    return {key: _with_lists(value) for key, value in root.items()}
+    return root
 
 
-def _put(tree: dict[str, Any], path: list[str], value: str) -> None:
+def _put(below: dict[Any, Any], path: list[str], value: str) -> None:
     *steps, last = path
     for step in steps:
-        below = tree.get(step)
-        if not isinstance(below, dict):
-            below = tree[step] = {}
-        tree = below
-    tree[last or str(len(tree))] = value
+        next_below = below.get(step)
+        if not isinstance(next_below, dict):
+            next_below = below[step] = {}
+        below = next_below
+    below[last or len(below)] = value
 
 
-def _with_lists(value: Any) -> Any:
-    """Turn every object whose keys are all numbers into the list that it stands for."""
-    if not isinstance(value, dict):
-        return value
-    items = {key: _with_lists(item) for key, item in value.items()}
-    if items and all(key.isdecimal() and len(key) < 5 for key in items):
-        return [items[key] for key in sorted(items, key=int)]
-    return items
+def items_of(value: Any) -> list[Any] | None:
+    """Return the items of the list that a part of a `tree` stands for, or None if it stands for none."""
+    if not isinstance(value, dict) or not value or not all(map(_is_place, value)):
+        return None
+    return [value[key] for key in sorted(value, key=int)]
+
+
+def _is_place(key: str | int) -> bool:
+    return isinstance(key, int) or (key.isdecimal() and len(key) <= _LONGEST_PLACE)
+
+
+def with_lists(value: Any) -> Any:
+    """Return a part of a `tree` with every object whose keys are all places as the list that it stands for."""
+    items = items_of(value)
+    if items is not None:
+        return [with_lists(item) for item in items]
+    if isinstance(value, dict):
+        return {str(key): with_lists(item) for key, item in value.items()}
+    return value

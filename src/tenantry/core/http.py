@@ -17,7 +17,7 @@ from msgspec import UNSET
 from tenantry.core import idempotency, log
 from tenantry.core.caller import Caller
 from tenantry.core.db import Database, Transaction, Work
-from tenantry.core.endpoints import Answer, Call, Endpoint, Later, Outside, Request, Response, Stream
+from tenantry.core.endpoints import Answer, Call, Endpoint, Later, Outside, Partly, Request, Response, Stream
 from tenantry.core.errors import ApiError, InternalError, RouteNotFound
 from tenantry.core.exchange import Authenticate, Exchange
 from tenantry.core.faces import ClientGone, ReadBody, serve_asgi, serve_rsgi, unless_gone
@@ -119,15 +119,31 @@ class Api:
         await exchange.decode(read_body)
         if not endpoint.writes:
             answer = await self._database.read_soon(exchange.run, scans=exchange.scans)
+            assert not isinstance(answer, Partly), "what changes nothing has no parts"
             return await self._finish(exchange, answer) if isinstance(answer, Later) else answer
         try:
-            made = await self._database.write_soon(exchange.run, scans=exchange.scans, adds=endpoint.adds)
+            made = await self._write(exchange)
         except ApiError as error:
             if exchange.attempt and error.status in _RECORDED_FAILURES:
                 await self._database.write_soon(self._failure_record(exchange.attempt, error))
             raise
         assert not isinstance(made, Later), "what waits or streams changes nothing"
         return made
+
+    async def _write(self, exchange: Exchange) -> Answer | Later:
+        """Do what is asked, each part of it in a transaction of its own. Raises ApiError, if nothing was done."""
+        endpoint = exchange.endpoint
+        while True:
+            try:
+                made = await self._database.write_soon(exchange.run, scans=exchange.scans, adds=endpoint.adds)
+            except ApiError as error:
+                if exchange.partly is None:
+                    raise
+                logger.warning("stopped", operation=endpoint.name, exc_info=error)
+                return Response(endpoint.status, self._encode(exchange.partly.stopped(error)))
+            if not isinstance(made, Partly):
+                return made
+            exchange.partly = made
 
     async def _finish(self, exchange: Exchange, later: Later) -> Answer:
         """Return the answer whose rest is made outside any transaction. Raises ClientGone."""

@@ -12,6 +12,9 @@ LIFETIME_MILLISECONDS = 24 * 60 * 60 * 1000
 _PRUNED_AT_ONCE = 1000
 _LONGEST_KEY = 255
 
+PARTLY = 102
+"""The status of a request that was done in part: what is recorded of it is replaced as more of it is done."""
+
 # Kotlin's and Java's client derive the key from the request itself: two creates that a
 # person means would share it. It says nothing about intent, so it is not honoured.
 _DERIVED = re.compile(r"retry-[0-9a-f]{64}\Z")
@@ -28,6 +31,7 @@ _INSERT = """
     SET request_hash = excluded.request_hash, status = excluded.status, body = excluded.body,
         created_at = excluded.created_at
     WHERE idempotency_keys.created_at <= :oldest
+       OR idempotency_keys.status = :partly AND idempotency_keys.request_hash = excluded.request_hash
 """
 _DELETE_EXPIRED = """
     DELETE FROM idempotency_keys WHERE (environment_id, operation, key) IN (
@@ -68,7 +72,7 @@ class Attempt(msgspec.Struct, frozen=True):
 
 
 class Recorded(msgspec.Struct, frozen=True):
-    """The answer that the first request with a key was given."""
+    """The answer that the first request with a key was given; or, where `status` is PARTLY, how far it came."""
 
     status: int
     body: bytes
@@ -107,7 +111,7 @@ def recall(tx: Transaction, made: Attempt) -> Recorded | None:
 
 
 def record(tx: Transaction, made: Attempt, answer: Recorded) -> bool:
-    """Keep `answer` for 24 hours; return False, and keep nothing, when there is one already.
+    """Keep `answer` for 24 hours; return False, and keep nothing, when there is one already that is whole.
 
     Two transactions with one key meet at the primary key: the later is undone by its
     engine, run again, and then recalls what the earlier recorded.
@@ -122,6 +126,7 @@ def record(tx: Transaction, made: Attempt, answer: Recorded) -> bool:
         body=answer.body,
         created_at=tx.milliseconds,
         oldest=tx.milliseconds - LIFETIME_MILLISECONDS,
+        partly=PARTLY,
     )
     return changed > 0
 

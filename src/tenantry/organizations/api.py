@@ -23,6 +23,7 @@ from tenantry.organizations.service import (
     StripeCustomerIdAlreadyUsed,
 )
 from tenantry.organizations.wire import (
+    GO_NAMES,
     CreateOrganization,
     DeclareMetadataKey,
     ListOrganizations,
@@ -36,13 +37,6 @@ from tenantry.organizations.wire import (
     Reconciliation,
     UpdateOrganization,
 )
-
-# An older Go client sends some fields of an update under their Go names (wire.md section 1.3).
-_GO_NAMES = {
-    "Name": "name",
-    "AllowProfilesOutsideOrganization": "allow_profiles_outside_organization",
-    "Domains": "domains",
-}
 
 
 def _list(call: Call) -> OrganizationPage | Later:
@@ -192,7 +186,7 @@ def resource(rules: DomainRules) -> Resource:
                 summary="Update an organization",
                 body=UpdateOrganization,
                 answer=Organization,
-                aliases=_GO_NAMES,
+                aliases=GO_NAMES,
                 errors=(
                     OrganizationNotFound,
                     InvalidMetadata,

@@ -228,6 +228,15 @@ def refresh_domains(tx: Transaction, environment_id: str, organization_id: str) 
     store.update_wire(tx, environment_id, organization_id, shown)
 
 
+def lock(tx: Transaction, caller: Caller, organization_ids: list[str]) -> None:
+    """Have others wait who would change one of these organizations, those that are there, until all is done.
+
+    On PostgreSQL a change that another transaction made meanwhile is noticed here, before anything was done.
+    """
+    if organization_ids:
+        store.lock(tx, caller.environment_id, organization_ids)
+
+
 def delete(tx: Transaction, caller: Caller, organization_id: str) -> None:
     """Delete an organization and its domains. Raises OrganizationNotFound.
 

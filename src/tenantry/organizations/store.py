@@ -91,6 +91,18 @@ def delete(tx: Transaction, environment_id: str, organization_id: str) -> None:
 _WIRE: LiteralString = "SELECT id, wire FROM organizations WHERE environment_id = :environment_id"
 
 
+def lock(tx: Transaction, environment_id: str, organization_ids: list[str]) -> None:
+    """Lock the rows of organizations (at least one) until the transaction ends. On SQLite nobody else writes."""
+    if tx.engine == "postgres":
+        # In one order, so that two who lock the same rows do not wait for each other.
+        tx.all(
+            "SELECT id FROM organizations WHERE environment_id = :environment_id AND id IN :organization_ids"
+            " ORDER BY id FOR UPDATE",
+            environment_id=environment_id,
+            organization_ids=organization_ids,
+        )
+
+
 def select_wire(tx: Transaction, environment_id: str, organization_id: str) -> bytes | None:
     """Return one organization's JSON."""
     sql: LiteralString = _WIRE + " AND id = :id"

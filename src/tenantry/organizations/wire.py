@@ -81,6 +81,14 @@ class UpdateOrganization(msgspec.Struct, frozen=True, kw_only=True):
     stripe_customer_id: StripeCustomerId | UnsetType | None = UNSET
 
 
+GO_NAMES = {
+    "Name": "name",
+    "AllowProfilesOutsideOrganization": "allow_profiles_outside_organization",
+    "Domains": "domains",
+}
+"""An older Go client sends some fields of an update under their Go names (wire.md section 1.3)."""
+
+
 class OrganizationCursor(Cursor):
     """A place in the list of organizations."""
 

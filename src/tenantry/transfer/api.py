@@ -1,6 +1,6 @@
 """The routes of organizations in bulk."""
 
-from tenantry.core.endpoints import Call, Endpoint, Resource, always
+from tenantry.core.endpoints import Call, Endpoint, Partly, Resource, always
 from tenantry.domains.service import DomainRules
 from tenantry.transfer import bulk
 from tenantry.transfer.bulk import BulkNotDone
@@ -10,8 +10,8 @@ from tenantry.transfer.wire import Bulk, BulkDone
 def resource(rules: DomainRules) -> Resource:
     """Return the routes, whose new domains are such as `rules` allow."""
 
-    def write(call: Call) -> BulkDone:
-        return bulk.write(call.tx, call.caller, call.body, rules)
+    def write(call: Call) -> BulkDone | Partly:
+        return bulk.write(call, rules)
 
     return Resource(
         name="transfer",

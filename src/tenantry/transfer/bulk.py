@@ -1,16 +1,24 @@
 """Many creates and updates in one request, each with a result of its own."""
 
+from functools import partial
+
 import msgspec
 from msgspec import UNSET
 
-from tenantry.core.caller import Caller
-from tenantry.core.db import Transaction
+from tenantry.core.decode import decode_item
+from tenantry.core.endpoints import Call, Partly
 from tenantry.core.errors import ApiError
 from tenantry.core.validation import convert
 from tenantry.domains.service import DomainRules
 from tenantry.organizations import service
-from tenantry.organizations.wire import CreateOrganization, UpdateOrganization
+from tenantry.organizations.wire import GO_NAMES, CreateOrganization, UpdateOrganization
 from tenantry.transfer.wire import Bulk, BulkDone, BulkResult, Identified
+
+AT_ONCE = 50
+"""Organizations in one transaction: with more, what others change at the same time would have more done again."""
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(list[BulkResult]).decode
 
 
 class BulkNotDone(ApiError):
@@ -28,26 +36,52 @@ class BulkNotDone(ApiError):
         return super().body() | {"failed": self.done.failed, "results": self.done.results}
 
 
-def write(tx: Transaction, caller: Caller, body: Bulk, rules: DomainRules) -> BulkDone:
-    """Create or update each organization; return what became of each, in order.
+def write(call: Call, rules: DomainRules) -> BulkDone | Partly:
+    """Create or update the next organizations of `call.body`, all that there are if it is atomic.
 
-    Each sees what those before it did. One that fails has changed nothing, since a create and an update look
-    before they write. Raises BulkNotDone.
+    Returns what became of each, in order, once there are no more. Each sees what those before it did. One
+    that fails has changed nothing, since a create and an update look before they write. Raises BulkNotDone.
     """
-    results = [_write_one(tx, caller, each, rules) for each in body.organizations]
-    done = BulkDone(failed=sum(result.status >= 400 for result in results), results=results)
-    if body.atomic and done.failed:
-        raise BulkNotDone(done)
-    return done
+    body: Bulk = call.body
+    done = _decode(call.so_far) if call.so_far else []
+    rest = body.organizations[len(done) :]
+    part = rest if body.atomic else rest[:AT_ONCE]
+    service.lock(call.tx, call.caller, list(filter(None, map(_id_of, part))))
+    done += [_write_one(call, each, rules) for each in part]
+    if len(done) < len(body.organizations):
+        return Partly(_encode(done), partial(_stopped, done, len(body.organizations)))
+    answer = _done(done)
+    if body.atomic and answer.failed:
+        raise BulkNotDone(answer)
+    return answer
 
 
-def _write_one(tx: Transaction, caller: Caller, value: object, rules: DomainRules) -> BulkResult:
+def _id_of(value: object) -> str | None:
+    """Return the id of the organization that is to be updated, if `value` gives one."""
+    identity = value.get("id") if isinstance(value, dict) else None
+    return identity if isinstance(identity, str) else None
+
+
+def _stopped(done: list[BulkResult], count: int, error: ApiError) -> BulkDone:
+    """Return what is told of `count` organizations when an error kept all from being written but those first."""
+    return _done(done + [_failed(error)] * (count - len(done)))
+
+
+def _done(results: list[BulkResult]) -> BulkDone:
+    return BulkDone(failed=sum(result.status >= 400 for result in results), results=results)
+
+
+def _failed(error: ApiError) -> BulkResult:
+    return BulkResult(error.status, msgspec.Raw(_encode(error.body())))
+
+
+def _write_one(call: Call, value: object, rules: DomainRules) -> BulkResult:
     try:
         identity = convert(value, Identified, strict=True).id
         if identity is UNSET:
-            create = convert(value, CreateOrganization, strict=True)
-            return BulkResult(201, service.create(tx, caller, create, rules))
-        update = convert(value, UpdateOrganization, strict=True)
-        return BulkResult(200, service.update(tx, caller, identity, update, rules))
+            create = decode_item(value, CreateOrganization, {}, is_form=call.is_form)
+            return BulkResult(201, service.create(call.tx, call.caller, create, rules))
+        update = decode_item(value, UpdateOrganization, GO_NAMES, is_form=call.is_form)
+        return BulkResult(200, service.update(call.tx, call.caller, identity, update, rules))
     except ApiError as error:
-        return BulkResult(error.status, msgspec.to_builtins(error.body()))
+        return _failed(error)

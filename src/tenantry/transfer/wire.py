@@ -26,7 +26,7 @@ class BulkResult(msgspec.Struct, frozen=True):
     """What became of one: the status and the body that a request for it alone would have been answered with."""
 
     status: int
-    body: Any
+    body: msgspec.Raw
 
 
 class BulkDone(msgspec.Struct, frozen=True, kw_only=True, tag_field="object", tag="bulk"):
