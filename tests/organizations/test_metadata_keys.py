@@ -16,7 +16,7 @@ from tenantry.core.db import Database, Transaction
 from tenantry.core.validation import convert
 from tenantry.organizations import metadata_keys, service
 from tenantry.organizations.metadata_keys import MOST_DECLARED, MetadataValueAlreadyUsed
-from tenantry.organizations.wire import CreateOrganization, DeclareMetadataKey, UpdateOrganization
+from tenantry.organizations.wire import CreateOrganization, DeclareMetadataKey, UpdateOrganization, Violation
 
 _SECONDS = 20.0
 _KEYS = "/tenantry/metadata_keys"
@@ -257,3 +257,68 @@ def test_of_organizations_that_take_a_unique_value_at_once_one_gets_it(database:
 
     with ThreadPoolExecutor(4) as threads:
         assert sum(threads.map(take, range(8))) == 1
+
+
+def given_account(database: Database, caller: Caller, account: str) -> str:
+    body = convert({"name": "Acme", "metadata": {"account": account}}, CreateOrganization, strict=True)
+    made = database.write(lambda tx: service.create(tx, caller, body))
+    identity: str = msgspec.json.decode(made)["id"]
+    return identity
+
+
+def test_of_two_with_one_value_while_a_key_is_checked_the_later_made_is_told_once(database: Database) -> None:
+    """Wherever the check has come to when the later is made."""
+    environment_id = grant(database).environment_id
+    caller = caller_in(environment_id)
+    given_account(database, caller, "other")
+    first = given_account(database, caller, "A")
+    database.write(lambda tx: metadata_keys.declare(tx, caller, "account", DeclareMetadataKey(unique=True)))
+    advance(database, environment_id, "account", at_once=1, parts=1)
+    later = given_account(database, caller, "A")
+    advance(database, environment_id, "account", at_once=1)
+    shown = database.read(lambda tx: metadata_keys.get(tx, caller, "account"))
+    assert (shown.state, shown.violation_count) == ("refused", 1)
+    assert shown.violations == [Violation(later, "A", first)]
+
+
+def test_a_value_that_the_check_has_come_to_is_not_given_again(database: Database) -> None:
+    environment_id = grant(database).environment_id
+    caller = caller_in(environment_id)
+    given_account(database, caller, "A")
+    given_account(database, caller, "B")
+    database.write(lambda tx: metadata_keys.declare(tx, caller, "account", DeclareMetadataKey(unique=True)))
+    advance(database, environment_id, "account", at_once=1, parts=1)
+    with pytest.raises(MetadataValueAlreadyUsed):
+        given_account(database, caller, "A")
+    advance(database, environment_id, "account", at_once=1)
+    assert database.read(lambda tx: metadata_keys.get(tx, caller, "account")).state == "ready"
+
+
+def test_a_key_that_is_being_removed_does_not_count_up_to_a_limit(database: Database) -> None:
+    caller = caller_in(grant(database).environment_id)
+
+    def declare(name: str) -> None:
+        database.write(lambda tx: metadata_keys.declare(tx, caller, name, DeclareMetadataKey()))
+
+    def remove(name: str) -> None:
+        database.write(lambda tx: metadata_keys.remove(tx, caller, name))
+
+    for number in range(MOST_DECLARED):
+        declare(f"k{number}")
+    remove("k0")
+    declare("new")
+    with pytest.raises(metadata_keys.TooManyMetadataKeys, match="Remove one first"):
+        declare("k0")
+    remove("new")
+    declare("k0")
+    for number in range(MOST_DECLARED - 1):
+        remove(f"k{number}")
+        declare(f"again{number}")
+    remove("again0")
+    with pytest.raises(metadata_keys.TooManyMetadataKeys, match="being removed"):
+        declare("more")
+
+
+def test_the_same_values_in_another_order_change_nothing(api: httpx.Client) -> None:
+    shown = declared(api, "tier", values=["gold", "free"])
+    assert api.put(f"{_KEYS}/tier", json={"values": ["free", "gold"]}).json() == shown

@@ -183,25 +183,32 @@ def select_holders(tx: Transaction, environment_id: str, key: str, values: list[
 def select_earlier_holder(
     tx: Transaction, environment_id: str, key: str, value: str, organization_id: str
 ) -> str | None:
-    """Return an organization to which the value of a unique key belongs before it does to this one.
-
-    That is one with a smaller id, or one for which it was kept as unique already.
-    """
+    """Return the first organization that has the value of a key and a smaller id than this one."""
     row = tx.one(
-        "SELECT organization_id FROM ("
-        "SELECT organization_id FROM organization_metadata"
+        "SELECT MIN(organization_id) FROM organization_metadata"
         " WHERE environment_id = :environment_id AND key = :key AND value = :value"
-        " AND organization_id < :organization_id LIMIT 1) AS smaller"
-        " UNION ALL "
-        "SELECT organization_id FROM organization_metadata"
-        " WHERE environment_id = :environment_id AND key = :key AND unique_value = :value"
-        " AND organization_id <> :organization_id LIMIT 1",
+        " AND organization_id < :organization_id",
         environment_id=environment_id,
         key=key,
         value=value,
         organization_id=organization_id,
     )
     return row[0] if row else None
+
+
+def take_unique_values(
+    tx: Transaction, environment_id: str, key: str, values: list[str], organization_ids: list[str]
+) -> None:
+    """Have nobody but these organizations (at least one) keep one of the values (at least one) as unique."""
+    tx.run(
+        "UPDATE organization_metadata SET unique_value = NULL"
+        " WHERE environment_id = :environment_id AND key = :key AND unique_value IN :taken"
+        " AND NOT organization_id IN :organization_ids",
+        environment_id=environment_id,
+        key=key,
+        taken=values,
+        organization_ids=organization_ids,
+    )
 
 
 _INSERTION = Insertion(

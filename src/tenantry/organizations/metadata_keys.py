@@ -2,7 +2,8 @@
 
 Whoever writes an organization's metadata keeps the index in the same transaction, from the moment
 a key is declared. What was there before is brought in by a check, some organizations at a time, which
-also tells what stands in the way of the rule. New values must keep to it from the first moment.
+also tells what stands in the way of the rule. New values must be allowed ones from the first moment; that
+they are unique is sure once the check is over, since until then the index does not know all that are there.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,6 +20,8 @@ from tenantry.organizations.metadata_index import KeyRow
 from tenantry.organizations.wire import DeclareMetadataKey, MetadataKey, MetadataKeyState, Violation
 
 MOST_DECLARED = 20
+_MOST_KEPT = 2 * MOST_DECLARED
+"""Keys of an environment, with those that are being removed: each is looked at by every change of metadata."""
 
 AT_ONCE = 500
 _MOST_TOLD = 10
@@ -61,11 +64,13 @@ def declare(tx: Transaction, caller: Caller, key: str, body: DeclareMetadataKey)
     """
     check_key(key)
     values = None if body.values is None else list(dict.fromkeys(body.values))
-    declared = store.select_keys(tx, caller.environment_id)
-    before = next((row for row in declared if row.key == key), None)
-    if before is None and len(declared) >= MOST_DECLARED:
+    kept = store.select_keys(tx, caller.environment_id)
+    before = next((row for row in kept if row.key == key), None)
+    if sum(row.state != "removing" for row in kept if row.key != key) >= MOST_DECLARED:
         raise TooManyMetadataKeys
-    if before is not None and _is_enforced(before) and (before.unique, before.values) == (body.unique, values):
+    if before is None and len(kept) >= _MOST_KEPT:
+        raise TooManyMetadataKeys("Too many metadata keys are being removed. Wait until they are, and try again.")
+    if before is not None and _is_enforced(before) and _is_same_rule(before, body):
         return _shown(before)
     row = KeyRow(
         key=key,
@@ -241,25 +246,34 @@ def _remove_some(tx: Transaction, environment_id: str, row: KeyRow, ids: list[st
 def _check_some(
     tx: Transaction, environment_id: str, row: KeyRow, found: list[tuple[str, dict[str, str]]], *, last: bool
 ) -> None:
-    """Bring some organizations into the index, and note those that break the rule."""
+    """Bring some organizations into the index, and note those that break the rule.
+
+    Of several with a unique value it belongs to the one that was made first. One made since the declaration,
+    when the index did not know the value yet, must give it up.
+    """
     violations = list(row.violations)
     count = row.violation_count
     values: list[store.Value] = []
     holders: dict[str, str] = {}
+    taken: dict[str, str] = {}
     for organization_id, metadata in found:
         value = metadata.get(row.key)
         if value is None:
             continue
-        holder = None
-        if row.unique:
-            holder = holders.setdefault(value, organization_id)
-            if holder == organization_id:
-                holder = store.select_earlier_holder(tx, environment_id, row.key, value, organization_id)
+        if row.unique and value not in holders:
+            earlier = store.select_earlier_holder(tx, environment_id, row.key, value, organization_id)
+            holders[value] = earlier or organization_id
+        holder = holders.get(value)
+        if holder == organization_id:
+            holder = None
+            taken[value] = organization_id
         if holder is not None or (row.values is not None and value not in row.values):
             count += 1
             violations.append(Violation(organization_id, value, holder))
         unique = value if row.unique and holder is None else None
         values.append(store.Value(organization_id, value, unique))
+    if taken:
+        store.take_unique_values(tx, environment_id, row.key, list(taken), list(taken.values()))
     if values:
         store.put_values(tx, environment_id, row.key, values)
     after = msgspec.structs.replace(
@@ -273,6 +287,12 @@ def _check_some(
         state: MetadataKeyState = "refused" if count else "ready"
         after = msgspec.structs.replace(after, state=state, indexed=True, updated_at=tx.now)
     store.update_key(tx, environment_id, after)
+
+
+def _is_same_rule(row: KeyRow, body: DeclareMetadataKey) -> bool:
+    """Return whether a declaration says of a key what holds already, in whatever order."""
+    before, after = (None if values is None else set(values) for values in (row.values, body.values))
+    return (row.unique, before) == (body.unique, after)
 
 
 def _is_enforced(row: KeyRow) -> bool:
