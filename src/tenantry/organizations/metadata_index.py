@@ -196,18 +196,17 @@ def select_earlier_holder(
     return row[0] if row else None
 
 
-def take_unique_values(
-    tx: Transaction, environment_id: str, key: str, values: list[str], organization_ids: list[str]
-) -> None:
-    """Have nobody but these organizations (at least one) keep one of the values (at least one) as unique."""
-    tx.run(
+def take_unique_values(tx: Transaction, environment_id: str, key: str, holders: dict[str, str]) -> None:
+    """Have nobody but the organization that each value leads to keep that value as unique."""
+    # One by one: of a list of values PostgreSQL, without statistics, looks at all that the key has.
+    tx.run_all(
         "UPDATE organization_metadata SET unique_value = NULL"
-        " WHERE environment_id = :environment_id AND key = :key AND unique_value IN :taken"
-        " AND NOT organization_id IN :organization_ids",
-        environment_id=environment_id,
-        key=key,
-        taken=values,
-        organization_ids=organization_ids,
+        " WHERE environment_id = :environment_id AND key = :key AND unique_value = :value"
+        " AND organization_id <> :organization_id",
+        [
+            {"environment_id": environment_id, "key": key, "value": value, "organization_id": organization_id}
+            for value, organization_id in holders.items()
+        ],
     )
 
 

@@ -273,7 +273,7 @@ def _check_some(
         unique = value if row.unique and holder is None else None
         values.append(store.Value(organization_id, value, unique))
     if taken:
-        store.take_unique_values(tx, environment_id, row.key, list(taken), list(taken.values()))
+        store.take_unique_values(tx, environment_id, row.key, taken)
     if values:
         store.put_values(tx, environment_id, row.key, values)
     after = msgspec.structs.replace(
