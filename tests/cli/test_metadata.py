@@ -1,5 +1,7 @@
 """`tenantry metadata`."""
 
+import os
+
 from cli.conftest import Tenantry
 from support import caller_in, open_migrated
 from tenantry.core.db import Database
@@ -40,3 +42,23 @@ def test_what_breaks_the_rule_is_shown_and_ends_with_1(migrated_url: str, tenant
     assert "gold" in done.stdout.splitlines()[1]
     assert len(done.stdout.splitlines()) == 2
     assert done.stderr == "Error: 1 organizations break the rule, so it is off. Mend them and declare again.\n"
+
+
+def test_a_wrong_declaration_is_told_by_field_and_limit(migrated_url: str, tenantry: Tenantry) -> None:
+    filled(migrated_url, tenantry).close()
+    place = ("--environment", "acme", "--database", migrated_url)
+    done = tenantry("metadata", "declare", "tier", "--value", "x" * 601, *place)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "Error: each value in values must be shorter than or equal to 600 characters\n"
+    many = [option for number in range(101) for option in ("--value", str(number))]
+    done = tenantry("metadata", "declare", "tier", *many, *place)
+    assert done.stderr == "Error: values must contain no more than 100 elements\n"
+
+
+def test_an_argument_that_is_no_text_is_told_so(migrated_url: str, tenantry: Tenantry) -> None:
+    filled(migrated_url, tenantry).close()
+    place = ("--environment", "acme", "--database", migrated_url)
+    no_text = os.fsdecode(b"\xff")
+    for arguments in ((no_text,), ("tier", "--value", no_text)):
+        done = tenantry("metadata", "declare", *arguments, *place)
+        assert (done.returncode, done.stderr) == (1, "Error: An argument is not text in UTF-8.\n")

@@ -12,12 +12,15 @@ import click
 from tenantry.core.caller import Caller
 from tenantry.core.db import Database, InvalidDatabaseUrl, Transaction, migrate
 from tenantry.core.db.migrate import SchemaTooNew
-from tenantry.core.errors import ApiError
+from tenantry.core.errors import ApiError, ValidationFailed
 from tenantry.environments import service as environments
 from tenantry.server import AddressInUse, connect
 from tenantry.settings import InvalidSettings, Settings, describe
 
 _PASSWORD = re.compile(r"(?<=:)[^:/@]+(?=@)|(?<=password=)[^&]+")
+
+_NO_UTF8 = "surrogates not allowed"
+"""Why text cannot be encoded that Python made of an argument's bytes which are no text."""
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -61,8 +64,14 @@ def told_plainly() -> Iterator[None]:
     """Turn what can be expected to go wrong into one line on standard error and exit code 1."""
     try:
         yield
+    except ValidationFailed as error:
+        raise click.ClickException("; ".join(each.code for each in error.errors)) from error
     except _EXPECTED as error:
         raise click.ClickException(str(error)) from error
+    except UnicodeEncodeError as error:
+        if error.reason != _NO_UTF8:
+            raise
+        raise click.ClickException("An argument is not text in UTF-8.") from error
 
 
 @contextmanager
