@@ -93,3 +93,8 @@ def test_a_key_of_a_parameter_has_the_values_given_whatever_they_hold(key: str, 
 
 def test_an_empty_value_gives_a_key_alone() -> None:
     assert keyed(pairs("metadata[tier]=&metadata2[a]=b&metadata=c&metadata[]=d"), "metadata") == {"tier": []}
+
+
+def test_an_empty_value_counts_beside_others_too() -> None:
+    for query in ("m[tier]=&m[tier]=gold", "m[tier]=gold&m[tier]="):
+        assert keyed(pairs(query), "m") == {"tier": []}

@@ -49,16 +49,14 @@ def keyed(given: list[tuple[str, str]], name: str) -> dict[str, list[str]]:
     """Return what each key of the parameter `name` is given: `name[key]=a`, several times for several.
 
     `name[key][]=a` and `name[key][0]=a` are the same. Unlike those of a list, a value is taken as it
-    is, commas and spaces included, and an empty one gives the key without any.
+    is, commas and spaces included, and an empty one gives the key without any, whatever others it is given.
     """
     spelling = _key_spelling(name)
-    found: dict[str, list[str]] = {}
+    found: dict[str, dict[str, None]] = {}
     for parameter, value in given:
         if match := spelling.match(parameter):
-            values = found.setdefault(match[1], [])
-            if value and value not in values:
-                values.append(value)
-    return found
+            found.setdefault(match[1], {})[value] = None
+    return {key: [] if "" in values else list(values) for key, values in found.items()}
 
 
 @lru_cache(maxsize=256)

@@ -164,7 +164,7 @@ def _filter(query: ListOrganizations) -> Filter:
         created_after=query.created_after,
         created_before=query.created_before,
         has_external_id=query.has_external_id,
-        stripe_customer_id=query.stripe_customer_id or None,
+        stripe_customer_id=query.stripe_customer_id,
     )
 
 

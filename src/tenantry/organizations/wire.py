@@ -148,7 +148,8 @@ class ListOrganizations(PageQuery, kw_only=True, frozen=True):
         Annotated[bool, Meta(description="With an external id, or without one. An extension.")] | None
     ) = None
     stripe_customer_id: (
-        Annotated[str, Meta(description="The organization with this Stripe customer. An extension.")] | None
+        Annotated[str, Meta(min_length=1, description="The organization with this Stripe customer. An extension.")]
+        | None
     ) = None
     total: Annotated[
         bool, Meta(description="Tell how many organizations match, in `total` of the list. An extension.")
