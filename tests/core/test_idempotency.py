@@ -134,3 +134,19 @@ class TestLifetime:
             now[0] += idempotency.LIFETIME_MILLISECONDS // 2 + 1
         assert database.write(idempotency.prune) == 1
         assert database.write(idempotency.prune) == 0
+
+
+def test_what_is_recorded_of_a_part_gives_way_to_more_of_the_same_request_only(database: Database) -> None:
+    environment = grant(database).environment_id
+    made, other = (attempt(environment, "POST /x", "k1", body) for body in (b"{}", b"[]"))
+
+    def record(of: idempotency.Attempt, status: int, body: bytes) -> bool:
+        return database.write(lambda tx: idempotency.record(tx, of, Recorded(status, body)))
+
+    assert record(made, idempotency.PARTLY, b"1")
+    assert not record(other, 400, b"")
+    assert record(made, idempotency.PARTLY, b"2")
+    assert database.read(lambda tx: idempotency.recall(tx, made)) == Recorded(idempotency.PARTLY, b"2")
+    assert record(made, 200, b"3")
+    assert not record(made, idempotency.PARTLY, b"4")
+    assert database.read(lambda tx: idempotency.recall(tx, made)) == Recorded(200, b"3")
