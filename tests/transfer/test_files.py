@@ -1,6 +1,8 @@
 """Files of organizations: NDJSON and CSV, there and back."""
 
 import io
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -45,7 +47,7 @@ def test_ndjson_comes_back_as_it_was(here: Place, there: Place, tmp_path: Path) 
     path = tmp_path / "all.ndjson"
     path.write_bytes(exported(there, "ndjson"))
     source = NdjsonSource(str(path))
-    assert source.total() == 3
+    assert source.total() == path.stat().st_size
     assert outcomes(here, source) == ["created"] * 3
     assert here.shown() == there.shown()
     assert outcomes(here, source) == ["unchanged"] * 3
@@ -80,6 +82,8 @@ def test_columns_are_mapped_and_new_domains_may_be_taken_at_your_word(here: Plac
         ("name\nAcme\n", {}, "neither a column id nor external_id"),
         ("id,name\n", {"name": "Company"}, "no column 'Company'"),
         ('id,name\n1,"Acme\n', {}, "line 2"),
+        ("id,name,name\n", {}, "more than one column 'name'"),
+        ("id,Company,Company\n", {"name": "Company"}, "more than one column 'Company'"),
     ],
 )
 def test_a_table_that_cannot_be_read_says_why(
@@ -100,6 +104,64 @@ def test_lines_that_are_no_organizations_are_refused_and_the_others_come(here: P
     told = [taken for batch in batches for taken in batch.taken]
     assert [each.outcome == "refused" for each in told] == [True, False, True, True, True, True]
     assert all(each.problems for each in told if each.outcome == "refused")
+
+
+def test_one_column_may_give_two_fields(here: Place, tmp_path: Path) -> None:
+    columns = {"external_id": "Name", "name": "Name"}
+    assert outcomes(here, table(tmp_path, "Name,Owner,Owner\nAcme,a,b\n", columns)) == ["created"]
+    assert [(each["external_id"], each["name"]) for each in here.shown()] == [("Acme", "Acme")]
+
+
+def test_a_mark_of_the_byte_order_is_not_part_of_the_first_line(here: Place, tmp_path: Path) -> None:
+    path = tmp_path / "marked.ndjson"
+    path.write_bytes(b'\xef\xbb\xbf{"external_id":"a","name":"Acme"}\n')
+    assert outcomes(here, NdjsonSource(str(path))) == ["created"]
+
+
+@pytest.mark.parametrize("depth", [600, 100_000])
+def test_what_is_nested_too_deeply_is_refused_and_the_next_comes(here: Place, tmp_path: Path, depth: int) -> None:
+    path = tmp_path / "deep.ndjson"
+    deep = '{"external_id":"a","name":' + "[" * depth + "]" * depth + "}"
+    path.write_text(deep + '\n{"external_id":"b","name":"Acme"}\n')
+    assert outcomes(here, NdjsonSource(str(path))) == ["refused", "created"]
+
+
+def test_only_the_rows_that_are_no_utf_8_are_refused(here: Place, tmp_path: Path) -> None:
+    path = tmp_path / "latin.csv"
+    path.write_bytes(b"\xef\xbb\xbfexternal_id,name\na,Acme\nb,B\xe9b\xe9\nc,Globex\n")
+    assert outcomes(here, CsvSource(str(path), {}, "pending")) == ["created", "refused", "created"]
+
+
+@pytest.mark.parametrize("text", ['external_id,name\na,"two\nlines"\nb,Acme', "external_id,name\n"])
+def test_how_far_a_file_is_read_is_told_in_bytes(tmp_path: Path, text: str) -> None:
+    source = table(tmp_path, text)
+    for _ in source.items(None):
+        pass
+    assert source.position() == source.total() == len(text)
+
+
+def test_a_pipe_has_no_size_and_does_not_last(here: Place, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    source = NdjsonSource(str(pipe))
+    assert (source.total(), source.position(), source.lasts) == (None, None, False)
+    writer = threading.Thread(target=pipe.write_text, args=('{"external_id":"a","name":"Acme"}\n',), daemon=True)
+    writer.start()
+    assert outcomes(here, source) == ["created"]
+
+
+def test_the_same_table_read_otherwise_is_another_source(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("id,name\n")
+    sources = [CsvSource(str(path), {}, "pending"), CsvSource(str(path), {}, "verified")]
+    sources.append(CsvSource(str(path), {"name": "Company"}, "pending"))
+    assert len({each.name for each in sources}) == 3
+    assert CsvSource(str(path), {}, "pending").name == sources[0].name
+
+
+def test_a_database_tells_how_many_records_it_has(there: Place) -> None:
+    filled(there)
+    assert DatabaseSource(there.database, there.caller, "there").total() == 3
 
 
 def test_it_goes_on_after_a_cursor(here: Place, there: Place, tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 """How far a command has come, on a terminal: a bar with count, rate and the time left. Elsewhere nothing."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import (
@@ -10,6 +12,7 @@ from rich.progress import (
     Progress,
     ProgressColumn,
     Task,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -19,21 +22,33 @@ from rich.text import Text
 
 class _Count(ProgressColumn):
     def render(self, task: Task) -> Text:
-        total = "" if task.total is None else f" of {task.total:,.0f}"
-        return Text(f"{task.completed:,.0f}{total}")
+        share = "" if task.total is None else f" ({task.percentage:.0f} %)"
+        return Text(f"{task.fields['done']:,}{share}")
 
 
 class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
-        rate = task.finished_speed or task.speed
-        return Text("" if rate is None else f"{rate:,.0f}/s")
+        return Text(
+            f"{(task.fields['done'] - task.fields['before']) / task.elapsed:,.0f}/s" if task.elapsed else ""
+        )
+
+
+class Tell(Protocol):
+    """What is told how many more are done, and how much of the total is by now if that is in another unit."""
+
+    def __call__(self, more: int, of_total: int | None = None, /) -> None: ...
 
 
 @contextmanager
-def meter(label: str, total: int | None, done: int = 0) -> Iterator[Callable[[int], None]]:
+def meter(label: str, total: int | None, done: int = 0) -> Iterator[Tell]:
     """Yield what is to be told how many more are done."""
     left = () if total is None else (TimeRemainingColumn(compact=True),)
     columns = (TextColumn("{task.description}"), BarColumn(), _Count(), _Rate(), TimeElapsedColumn(), *left)
     with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task(label, total=total, completed=done)
-        yield lambda more: bar.advance(task, more)
+        task = bar.add_task(label, total=total, completed=done, done=done, before=done)
+        yield partial(_advance, bar, task)
+
+
+def _advance(bar: Progress, task: TaskID, more: int, of_total: int | None = None, /) -> None:
+    done = bar.tasks[0].fields["done"] + more
+    bar.update(task, completed=done if of_total is None else of_total, done=done)

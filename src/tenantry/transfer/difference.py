@@ -2,7 +2,7 @@
 
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -64,7 +64,7 @@ def _comparable(given: Given) -> dict[str, Any]:
     return value
 
 
-def differences(a: sqlite3.Connection, b: sqlite3.Connection) -> Iterator[Difference | None]:
+def differences(a: sqlite3.Connection, b: sqlite3.Connection) -> Generator[Difference | None, None, None]:
     """Yield for each id, in order, how it differs; None where it does not."""
     left, right = _walk(a), _walk(b)
     one, other = next(left, None), next(right, None)

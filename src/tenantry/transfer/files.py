@@ -3,8 +3,11 @@
 A cell that a spreadsheet would take for a formula is written with an apostrophe before it, and read without.
 """
 
+import codecs
 import csv
+import io
 import re
+import stat
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,9 +17,8 @@ from typing import Any, BinaryIO, Literal, TextIO
 import msgspec
 
 from tenantry.core.cells import neutral, original
-from tenantry.core.errors import FieldError
 from tenantry.organizations.wire import Organization
-from tenantry.transfer.sources import Item, SourceFailed, item_of, item_of_value
+from tenantry.transfer.sources import Item, SourceFailed, item_of, item_of_value, refused
 
 STANDARD = "-"
 """Names standard input, or standard output."""
@@ -29,78 +31,113 @@ METADATA = "metadata."
 ClaimedState = Literal["pending", "verified"]
 
 _NOT_ORGANIZATIONS = (b'"object":"snapshot', b'"object": "snapshot')
-_CHUNK = 1 << 20
+_UNDECODED = re.compile("[\udc80-\udcff]")
 _LARGEST_CELL = 1 << 20
 
 
-class NdjsonSource:
-    """Lines of JSON. A cursor is the number of lines read."""
+class _FileSource:
+    """A file, or a pipe, which does not last."""
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self.name = _name(path)
+        self._file: BinaryIO | None = None
+        self.name, self._size = _name_and_size(path)
+        self.lasts = self._size is not None
 
     def total(self) -> int | None:
-        return _lines(self._path)
+        return self._size
+
+    def position(self) -> int | None:
+        if self._size is None:
+            return None
+        return self._size if self._file is None or self._file.closed else self._file.tell()
+
+    @contextmanager
+    def _opened(self) -> Iterator[BinaryIO]:
+        """Yield the file. Raises SourceFailed, also when it cannot be read any further."""
+        try:
+            if self._path == STANDARD:
+                yield sys.stdin.buffer
+                return
+            with Path(self._path).open("rb") as self._file:
+                yield self._file
+        except OSError as error:
+            raise _unreadable(self._path, error) from error
+
+
+class NdjsonSource(_FileSource):
+    """Lines of JSON. A cursor is the number of lines read."""
 
     def items(self, after: str | None) -> Iterator[Item]:
         skipped = int(after or 0)
-        with _binary(self._path) as file:
+        with self._opened() as file:
             for number, line in enumerate(file, 1):
-                if number > skipped and line.strip() and not any(each in line[:64] for each in _NOT_ORGANIZATIONS):
-                    yield item_of(str(number), line)
+                text = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
+                if number > skipped and text.strip() and not any(each in text[:64] for each in _NOT_ORGANIZATIONS):
+                    yield item_of(str(number), text)
 
 
-class CsvSource:
+class CsvSource(_FileSource):
     """Rows of a table. A cursor is the number of rows read.
 
     `columns` names the column of a field where that is not called like it. Domains that are new are in `state`.
     """
 
     def __init__(self, path: str, columns: Mapping[str, str], state: ClaimedState) -> None:
-        self._path = path
+        super().__init__(path)
         self._columns = columns
         self._state = state
-        self.name = _name(path)
-
-    def total(self) -> int | None:
-        lines = _lines(self._path)
-        return None if lines is None else max(0, lines - 1)
+        # Of the same rows, read otherwise, other records come.
+        self.name += f" {sorted(columns.items())} {state}"
 
     def items(self, after: str | None) -> Iterator[Item]:
         skipped = int(after or 0)
         csv.field_size_limit(_LARGEST_CELL)
-        with _text(self._path) as file:
-            rows = csv.reader(file, strict=True)
+        with self._opened() as file, _decoded(file) as lines:
+            rows = csv.reader(lines, strict=True)
             try:
                 fields = self._fields(next(rows, []))
                 for number, row in enumerate(rows, 1):
                     if number > skipped and row:
                         yield self._item(str(number), fields, row)
-            except (csv.Error, UnicodeDecodeError) as error:
+            except csv.Error as error:
                 raise SourceFailed(f"{self._path}, line {rows.line_num}: {error}.") from error
 
-    def _fields(self, header: list[str]) -> list[str | None]:
-        """Return the field of each column; None for one that is not taken. Raises SourceFailed."""
-        names = {column: field for field, column in self._columns.items()}
-        missing = [column for column in names if column not in header]
+    def _fields(self, header: list[str]) -> list[list[str]]:
+        """Return the fields that each column gives. Raises SourceFailed."""
+        missing = [column for column in self._columns.values() if column not in header]
         if missing:
             raise SourceFailed(f"{self._path} has no column '{missing[0]}'. It has: {', '.join(header)}.")
-        fields = [names.get(column, None if column in self._columns else column) for column in header]
-        known = [field if field in FIELDS or (field or "").startswith(METADATA) else None for field in fields]
-        if not {"id", "external_id"} & set(known):
+        taken = [self._fields_of(column) for column in header]
+        twice = [
+            column for column, fields in zip(header, taken, strict=True) if fields and header.count(column) > 1
+        ]
+        if twice:
+            raise SourceFailed(f"{self._path} has more than one column '{twice[0]}'. Rename all but one.")
+        if not {"id", "external_id"} & {field for fields in taken for field in fields}:
             raise SourceFailed(
                 f"{self._path} has neither a column id nor external_id, by which a row is found again."
                 f" Name one: --map external_id=COLUMN. It has: {', '.join(header)}."
             )
-        return known
+        return taken
 
-    def _item(self, cursor: str, fields: list[str | None], row: list[str]) -> Item:
+    def _fields_of(self, column: str) -> list[str]:
+        """Return the fields for which a column was named; where none was, the one that it is called like."""
+        mapped = [field for field, named in self._columns.items() if named == column]
+        return mapped or ([column] if is_field(column) and column not in self._columns else [])
+
+    def _item(self, cursor: str, fields: list[list[str]], row: list[str]) -> Item:
         if len(row) != len(fields):
-            reason = f"the row has {len(row)} cells, the header {len(fields)}"
-            return Item(cursor, None, [FieldError("", reason)], {})
-        cells = {field: original(cell) for field, cell in zip(fields, row, strict=True) if field is not None}
+            return refused(cursor, f"the row has {len(row)} cells, the header {len(fields)}")
+        if _UNDECODED.search("".join(row)):
+            return refused(cursor, "the row is not valid UTF-8")
+        cells = {field: original(cell) for each, cell in zip(fields, row, strict=True) for field in each}
         return item_of_value(cursor, _value(cells, self._state), whole=False)
+
+
+def is_field(name: str) -> bool:
+    """Return whether a table can have a field of that name."""
+    return name in FIELDS or (name.startswith(METADATA) and name != METADATA)
 
 
 def _value(cells: dict[str, str], state: ClaimedState) -> dict[str, Any]:
@@ -156,38 +193,29 @@ class CsvWriter:
         self._rows.writerow(row_of(self._decode(wire), self._columns))
 
 
-def _name(path: str) -> str:
-    """Return what tells a file from another, and from itself after a change."""
+def _name_and_size(path: str) -> tuple[str, int | None]:
+    """Return what tells a file from another, and from itself after a change; its size, if it is a regular file."""
     if path == STANDARD:
-        return path
+        return path, None
     try:
         found = Path(path).stat()
     except OSError as error:
-        raise SourceFailed(f"Cannot read {path}: {error.strerror}.") from error
-    return f"{Path(path).resolve()} {found.st_size} {found.st_mtime_ns}"
+        raise _unreadable(path, error) from error
+    if stat.S_ISDIR(found.st_mode):
+        raise SourceFailed(f"Cannot read {path}: it is a folder. Name a file in it.")
+    name = f"{Path(path).resolve()} {found.st_size} {found.st_mtime_ns}"
+    return name, found.st_size if stat.S_ISREG(found.st_mode) else None
 
 
-def _lines(path: str) -> int | None:
-    if path == STANDARD:
-        return None
-    with _binary(path) as file:
-        return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(_CHUNK), b""))
-
-
-@contextmanager
-def _binary(path: str) -> Iterator[BinaryIO]:
-    if path == STANDARD:
-        yield sys.stdin.buffer
-        return
-    with Path(path).open("rb") as file:
-        yield file
+def _unreadable(path: str, error: OSError) -> SourceFailed:
+    return SourceFailed(f"Cannot read {path}: {error.strerror}.")
 
 
 @contextmanager
-def _text(path: str) -> Iterator[TextIO]:
-    if path == STANDARD:
-        sys.stdin.reconfigure(encoding="utf-8-sig", newline="")  # type: ignore[union-attr]
-        yield sys.stdin
-        return
-    with Path(path).open(encoding="utf-8-sig", newline="") as file:
-        yield file
+def _decoded(file: BinaryIO) -> Iterator[TextIO]:
+    """Yield the text of a file, with the bytes that are no UTF-8 as they are."""
+    text = io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="")
+    try:
+        yield text
+    finally:
+        text.detach()

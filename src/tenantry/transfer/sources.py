@@ -17,6 +17,7 @@ from tenantry.organizations.imports import Given
 from tenantry.organizations.wire import ListOrganizations, OrganizationCursor, OrganizationRecord
 
 _AT_ONCE = 500
+_TOO_DEEP = "is nested too deeply"
 
 _decode = msgspec.json.Decoder(OrganizationRecord, dec_hook=decode_custom).decode
 
@@ -40,12 +41,19 @@ class Item(msgspec.Struct, frozen=True):
 
 
 class Source(Protocol):
-    """Where organizations come from. `name` tells it from others; `items` begins after a cursor."""
+    """Where organizations come from. `name` tells it from others; `items` begins after a cursor.
+
+    `lasts` says whether it can be read again, and so be gone on with after a cursor.
+    """
 
     name: str
+    lasts: bool
 
     def total(self) -> int | None:
-        """Return how many records there are, when that is known beforehand."""
+        """Return how much there is to read, when that is known beforehand: bytes of a file, else records."""
+
+    def position(self) -> int | None:
+        """Return how many bytes of the total are read; None where the total is of records."""
 
     def items(self, after: str | None) -> Iterator[Item]:
         """Yield the records past `after`, in an order that stays. Raises SourceFailed."""
@@ -56,7 +64,14 @@ def item_of(cursor: str, text: bytes) -> Item:
     try:
         return _checked(cursor, text)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        return Item(cursor, None, [FieldError("", f"is not valid JSON: {error}")], {})
+        return refused(cursor, f"is not valid JSON: {error}")
+    except RecursionError:
+        return refused(cursor, _TOO_DEEP)
+
+
+def refused(cursor: str, reason: str) -> Item:
+    """Return a record of which nothing can be told but why it is none."""
+    return Item(cursor, None, [FieldError("", reason)], {})
 
 
 def _checked(cursor: str, text: bytes) -> Item:
@@ -72,6 +87,13 @@ def _checked(cursor: str, text: bytes) -> Item:
 
 def item_of_value(cursor: str, value: object, *, whole: bool) -> Item:
     """Return what one decoded value says."""
+    try:
+        return _converted(cursor, value, whole=whole)
+    except RecursionError:
+        return refused(cursor, _TOO_DEEP)
+
+
+def _converted(cursor: str, value: object, *, whole: bool) -> Item:
     shown = {}
     if isinstance(value, dict):
         shown = {key: value[key] for key in ("id", "external_id", "name") if isinstance(value.get(key), str)}
@@ -96,8 +118,12 @@ class DatabaseSource:
         self._database = database
         self._caller = caller
         self.name = name
+        self.lasts = True
 
     def total(self) -> int | None:
+        return self._database.read(partial(count, caller=self._caller))
+
+    def position(self) -> int | None:
         return None
 
     def items(self, after: str | None) -> Iterator[Item]:
@@ -113,6 +139,16 @@ def page_of(tx: Transaction, caller: Caller, after: str | None) -> list[bytes]:
     cursor = None if after is None else OrganizationCursor(after)
     page = service.list_page(tx, caller, ListOrganizations(order=Order.ASC, limit=_AT_ONCE, after=cursor))
     return [bytes(wire) for wire in page.data]
+
+
+def count(tx: Transaction, caller: Caller) -> int:
+    """Return how many organizations an environment has."""
+    row = tx.one(
+        "SELECT COUNT(*) FROM organizations WHERE environment_id = :environment_id",
+        environment_id=caller.environment_id,
+    )
+    found: int = row[0] if row else 0
+    return found
 
 
 def every(tx: Transaction, caller: Caller) -> Iterator[bytes]:
