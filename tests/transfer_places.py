@@ -10,7 +10,7 @@ import httpx
 import msgspec
 
 from support import caller_in, grant
-from tenantry.core.caller import Caller
+from tenantry.core.caller import Caller, DomainPolicy
 from tenantry.core.db import Database
 from tenantry.core.validation import convert
 from tenantry.organizations import service
@@ -22,10 +22,10 @@ Json = dict[str, Any]
 class Place:
     """An environment of a database."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, policy: DomainPolicy = "exclusive") -> None:
         self.database = database
-        self.access = grant(database)
-        self.caller: Caller = caller_in(self.access.environment_id)
+        self.access = grant(database, domain_policy=policy)
+        self.caller: Caller = caller_in(self.access.environment_id, policy)
 
     def create(self, name: str = "Acme", **fields: Any) -> Json:
         body = convert({"name": name, **fields}, CreateOrganization, strict=True)

@@ -2,7 +2,8 @@
 
 import sys
 from collections.abc import Callable
-from typing import Any
+from contextlib import closing
+from typing import Any, LiteralString, cast
 
 import msgspec
 import pytest
@@ -11,11 +12,11 @@ from metadata_checks import advance
 from registry import Registry
 from support import events_of
 from tenantry.core.clock import timestamp
-from tenantry.core.db import Database
+from tenantry.core.db import Database, Row, Transaction
 from tenantry.core.validation import convert
 from tenantry.domains.service import DEFAULT_RULES
 from tenantry.organizations import metadata_keys, service
-from tenantry.organizations.imports import Given, Taken, take_in
+from tenantry.organizations.imports import Given, Taken, Trial, take_in
 from tenantry.organizations.wire import (
     DeclareMetadataKey,
     ListOrganizations,
@@ -74,11 +75,9 @@ class Target:
         self.database = database
         self.registry = registry
 
-    def take(self, *objects: Json, as_whole: bool = True, dry_run: bool = False) -> list[Taken]:
+    def take(self, *objects: Json, as_whole: bool = True, trial: Trial | None = None) -> list[Taken]:
         given = [Given(convert(each, OrganizationRecord, strict=True), as_whole) for each in objects]
-        return self.database.write(
-            lambda tx: take_in(tx, self.registry.caller, given, DEFAULT_RULES, dry_run=dry_run)
-        )
+        return self.database.write(lambda tx: take_in(tx, self.registry.caller, given, DEFAULT_RULES, trial=trial))
 
     def outcomes(self, *objects: Json, as_whole: bool = True) -> list[str]:
         return [taken.outcome for taken in self.take(*objects, as_whole=as_whole)]
@@ -194,6 +193,19 @@ def test_where_domains_are_unique_the_second_organization_comes_without(unique: 
     assert org_id(1) in taken[1].problems[0].code
 
 
+def test_a_domain_that_one_lets_go_of_another_may_have(unique: Target) -> None:
+    unique.take(whole(domains=[domain()]))
+    given = [whole(domains=[], updated_at=LATER), whole(2, domains=[domain(organization_id=org_id(2))])]
+    assert [(each.outcome, each.problems) for each in unique.take(*given)] == [("updated", []), ("created", [])]
+    assert unique.shown() == given
+    assert unique.events()[2:] == [
+        "organization_domain.deleted",
+        "organization.updated",
+        "organization.created",
+        "organization_domain.created",
+    ]
+
+
 def test_a_domain_id_of_another_organization_is_refused(target: Target) -> None:
     target.take(whole(domains=[domain()]))
     (taken,) = target.take(whole(2, domains=[domain(1, "other.com")]))
@@ -241,10 +253,46 @@ def test_what_could_not_be_found_again_or_has_no_name_is_refused(target: Target,
 
 def test_a_dry_run_tells_the_same_and_writes_nothing(target: Target) -> None:
     given = [whole(external_id="x", domains=[domain()]), whole(2, external_id="x")]
-    tried = target.take(*given, dry_run=True)
+    with closing(Trial()) as trial:
+        tried = target.take(*given, trial=trial)
     assert target.shown() == []
     assert target.events() == []
     assert tried == target.take(*given)
+
+
+class Meanwhile:
+    """A transaction, with something that others do after its first query."""
+
+    def __init__(self, tx: Transaction, others: Callable[[], object]) -> None:
+        self._tx = tx
+        self._others: list[Callable[[], object]] = [others]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._tx, name)
+
+    def all(self, sql: LiteralString, **parameters: object) -> list[Row]:
+        rows = self._tx.all(sql, **parameters)
+        while self._others:
+            self._others.pop()()
+        return rows
+
+
+def test_what_goes_while_a_dry_run_looks_is_not_here(target: Target) -> None:
+    """On SQLite a read is of one moment, so that it is still here."""
+    target.take(whole(external_id="crm-1"))
+    caller, database = target.registry.caller, target.database
+    record = convert({"external_id": "crm-1", "name": "Acme 1"}, OrganizationRecord, strict=True)
+    given = [Given(record, whole=False)]
+
+    def others() -> None:
+        database.write(lambda tx: service.delete(tx, caller, org_id(1)))
+
+    def look(tx: Transaction) -> list[Taken]:
+        return take_in(cast("Transaction", Meanwhile(tx, others)), caller, given, DEFAULT_RULES, trial=trial)
+
+    with closing(Trial()) as trial:
+        (taken,) = database.read(look)
+    assert taken.outcome == ("unchanged" if database.engine == "sqlite" else "created")
 
 
 def test_a_change_at_the_same_time_gets_a_later_one(target: Target, now: list[int]) -> None:

@@ -35,7 +35,10 @@ _LOOKED_UP_AT_ONCE = 1000
 
 
 class Holders(msgspec.Struct, frozen=True):
-    """Which organization has a domain: by the domain's id, and by name where only one may have it."""
+    """Which organization has a domain: by the domain's id, and by name where only one may have it.
+
+    Whoever merges several organizations keeps it up to date.
+    """
 
     by_id: dict[str, str]
     by_name: dict[str, str]
@@ -194,13 +197,6 @@ def _new(
         created_at=tx.now if record.created_at is UNSET else str(record.created_at),
         updated_at=tx.now if record.updated_at is UNSET else str(record.updated_at),
     )
-
-
-def take(known: Holders, merged: Merged) -> None:
-    """Note in `known` what another organization may not have any more."""
-    for domain in merged.created:
-        known.by_id[domain.id] = domain.organization_id
-        known.by_name[domain.domain] = domain.organization_id
 
 
 def write(tx: Transaction, caller: Caller, every: Iterable[Merged]) -> None:

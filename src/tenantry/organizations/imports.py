@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from tenantry.core.caller import Caller
 from tenantry.core.clock import later
@@ -15,7 +15,8 @@ from tenantry.core.db import Transaction
 from tenantry.core.errors import ApiError, FieldError
 from tenantry.domains import imports as domain_imports
 from tenantry.domains.imports import Holders, Merged, Merging
-from tenantry.domains.service import DomainRules
+from tenantry.domains.service import DomainRules, filter_form
+from tenantry.domains.wire import DomainRecord
 from tenantry.events import service as events
 from tenantry.events.service import Change
 from tenantry.events.wire import EventName
@@ -29,10 +30,17 @@ from tenantry.organizations.service import (
     previous_attributes,
     row_of,
 )
+from tenantry.organizations.trials import Claim, Trial
 from tenantry.organizations.wire import PREFIX, Organization, OrganizationRecord
+
+__all__ = ["Given", "Outcome", "Taken", "Trial", "present", "take_in"]
 
 Outcome = Literal["created", "updated", "unchanged", "kept", "refused"]
 """What became of a record. `kept`: what is here was changed later, and stays."""
+
+# The kinds of claims, the last of them with the metadata key behind it.
+_EXTERNAL_ID, _CUSTOMER_ID, _DOMAIN_ID, _DOMAIN = "external_id", "stripe_customer_id", "domain_id", "domain"
+_METADATA = "metadata."
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Organization).decode
@@ -72,6 +80,26 @@ class _Known(msgspec.Struct, frozen=True):
     declared: list[KeyRow]
     metadata: metadata_keys.Holders
 
+    def note(self, claim: Claim) -> None:
+        """Have the records that follow see a claim."""
+        kind, value, organization_id, holds = claim
+        if kind.startswith(_METADATA):
+            pair = {kind.removeprefix(_METADATA): value}
+            self.metadata.note(organization_id, {} if holds else pair, pair if holds else {})
+            return
+        holders = self._holders(kind)
+        if holds:
+            holders[value] = organization_id
+        elif holders.get(value) == organization_id:
+            del holders[value]
+
+    def _holders(self, kind: str) -> dict[str, str]:
+        if kind == _EXTERNAL_ID:
+            return self.by_external_id
+        if kind == _CUSTOMER_ID:
+            return self.by_customer_id
+        return self.domains.by_id if kind == _DOMAIN_ID else self.domains.by_name
+
 
 class _Plan(msgspec.Struct, frozen=True):
     """What a record comes to: `before` and `after`, which are the same where nothing changes."""
@@ -92,14 +120,15 @@ class _Plan(msgspec.Struct, frozen=True):
 
 
 def take_in(
-    tx: Transaction, caller: Caller, given: list[Given], rules: DomainRules, *, dry_run: bool = False
+    tx: Transaction, caller: Caller, given: list[Given], rules: DomainRules, *, trial: Trial | None = None
 ) -> list[Taken]:
     """Create or update an organization for each record; return what became of each, in order.
 
     No two records may have the same `id` or, where that is not given, `external_id`. One that cannot come is
-    refused and changes nothing; the others come all the same. With `dry_run` nothing is written.
+    refused and changes nothing; the others come all the same. With a `trial` nothing is written, but noted in
+    it: what comes later in the same trial finds it as if it were here.
     """
-    known = _look_up(tx, caller, [each.record for each in given])
+    known = _look_up(tx, caller, [each.record for each in given], trial)
     plans: list[_Plan] = []
     taken: list[Taken] = []
     for each in given:
@@ -113,8 +142,11 @@ def take_in(
         if plan.outcome in {"created", "updated"}:
             _note(known, plan)
             plans.append(plan)
-    if plans and not dry_run:
+    if plans and trial is None:
         _write(tx, caller, plans, known.declared)
+    elif trial is not None:
+        claims = [claim for plan in plans for claim in _claims(known.declared, plan)]
+        trial.note([(plan.after.id, _encode(plan.after)) for plan in plans], claims)
     return taken
 
 
@@ -127,7 +159,7 @@ def present(tx: Transaction, caller: Caller, records: list[OrganizationRecord]) 
     return [each.id in known or each.external_id in named for each in records]
 
 
-def _look_up(tx: Transaction, caller: Caller, records: list[OrganizationRecord]) -> _Known:
+def _look_up(tx: Transaction, caller: Caller, records: list[OrganizationRecord], trial: Trial | None) -> _Known:
     environment_id = caller.environment_id
     external_ids = sorted({each.external_id for each in records if each.external_id})
     by_external_id = store.select_ids_by_external_id(tx, environment_id, external_ids) if external_ids else {}
@@ -135,18 +167,47 @@ def _look_up(tx: Transaction, caller: Caller, records: list[OrganizationRecord])
     by_customer_id = (
         store.select_ids_by_stripe_customer_id(tx, environment_id, customer_ids) if customer_ids else {}
     )
-    ids = {str(each.id) for each in records if each.id is not UNSET} | set(by_external_id.values())
-    wires = store.select_wires_by_id(tx, environment_id, sorted(ids)) if ids else {}
     domains = [domain for each in records if each.domains is not UNSET for domain in each.domains]
     declared = metadata_keys.declared_in(tx, environment_id)
-    return _Known(
-        {identity: _decode(wire) for identity, wire in wires.items()},
+    known = _Known(
+        {},
         by_external_id,
         by_customer_id,
         domain_imports.holders(tx, caller, domains),
         declared,
         metadata_keys.holders(tx, environment_id, declared, (each.metadata or {} for each in records)),
     )
+    if trial is not None:
+        _note_trial(known, trial, external_ids, customer_ids, domains)
+    ids = {str(each.id) for each in records if each.id is not UNSET} | set(by_external_id.values())
+    wires = store.select_wires_by_id(tx, environment_id, sorted(ids)) if ids else {}
+    if trial is not None:
+        wires |= trial.wires(ids)
+    known.organizations.update((identity, _decode(wire)) for identity, wire in wires.items())
+    # A dry run on PostgreSQL sees each moment as it is: what was found by its external id may be gone since.
+    for external_id, holder in list(by_external_id.items()):
+        if holder not in known.organizations:
+            del by_external_id[external_id]
+    return known
+
+
+def _note_trial(
+    known: _Known, trial: Trial, external_ids: list[str], customer_ids: list[str], domains: list[DomainRecord]
+) -> None:
+    """Have the records see what those before them in the trial came to."""
+    asked = [
+        (_EXTERNAL_ID, external_ids),
+        (_CUSTOMER_ID, customer_ids),
+        (_DOMAIN_ID, [str(domain.id) for domain in domains if domain.id is not UNSET]),
+        (_DOMAIN, [filter_form(domain.domain) for domain in domains]),
+    ]
+    asked += [
+        (_METADATA + row.key, [value for key, value in known.metadata.by_value if key == row.key])
+        for row in known.declared
+    ]
+    for kind, values in asked:
+        for claim in trial.claims(kind, values):
+            known.note(claim)
 
 
 def _plan(tx: Transaction, caller: Caller, known: _Known, given: Given, rules: DomainRules) -> _Plan:
@@ -268,18 +329,31 @@ def _timed(tx: Transaction, before: Organization, after: Organization, record: O
 
 def _note(known: _Known, plan: _Plan) -> None:
     """Have the records that follow see what this one comes to."""
+    known.organizations[plan.after.id] = plan.after
+    for claim in _claims(known.declared, plan):
+        known.note(claim)
+
+
+def _claims(declared: list[KeyRow], plan: _Plan) -> Iterator[Claim]:
+    """Yield what a plan lets go of and takes, each before what it takes instead."""
     before, after = plan.before, plan.after
-    if before is not None and before.external_id is not None:
-        known.by_external_id.pop(before.external_id, None)
-    if before is not None and before.stripe_customer_id is not UNSET:
-        known.by_customer_id.pop(before.stripe_customer_id, None)
-    if after.external_id is not None:
-        known.by_external_id[after.external_id] = after.id
-    if after.stripe_customer_id is not UNSET:
-        known.by_customer_id[after.stripe_customer_id] = after.id
-    known.organizations[after.id] = after
-    known.metadata.note(after.id, {} if before is None else before.metadata, after.metadata)
-    domain_imports.take(known.domains, plan.domains)
+    pairs: list[tuple[str, str | UnsetType | None, str | UnsetType | None]] = [
+        (_EXTERNAL_ID, None if before is None else before.external_id, after.external_id),
+        (_CUSTOMER_ID, None if before is None else before.stripe_customer_id, after.stripe_customer_id),
+    ]
+    for row in declared:
+        if row.unique:
+            value = None if before is None else before.metadata.get(row.key)
+            pairs.append((_METADATA + row.key, value, after.metadata.get(row.key)))
+    for kind, had, has in pairs:
+        if had and had != has:
+            yield Claim(kind, had, after.id, holds=False)
+        if has and had != has:
+            yield Claim(kind, has, after.id, holds=True)
+    for holds, domains in ((False, plan.domains.deleted), (True, plan.domains.created)):
+        for domain in domains:
+            yield Claim(_DOMAIN_ID, domain.id, after.id, holds)
+            yield Claim(_DOMAIN, domain.domain, after.id, holds)
 
 
 def _write(tx: Transaction, caller: Caller, plans: list[_Plan], keys: list[KeyRow]) -> None:

@@ -5,6 +5,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from functools import partial
 from typing import BinaryIO, Literal
 
@@ -13,7 +14,7 @@ import msgspec
 from tenantry.core.caller import Caller
 from tenantry.core.db import Database, Transaction
 from tenantry.domains.service import DomainRules
-from tenantry.organizations.imports import Taken, take_in
+from tenantry.organizations.imports import Given, Taken, Trial, take_in
 from tenantry.organizations.wire import Organization
 from tenantry.transfer.files import CsvWriter, columns_of
 from tenantry.transfer.sources import Item, Source, SourceFailed, every
@@ -43,15 +44,33 @@ def take_all(
 ) -> Iterator[Batch]:
     """Take in what `source` has past `after`, and yield it in its order as it becomes durable.
 
-    Holds 10,000 records in memory at most. Raises SourceFailed, after what was read before has been
-    yielded.
+    Holds 10,000 records in memory at most; a dry run keeps what it would have made in a temporary file. Raises
+    SourceFailed, after what was read before has been yielded.
     """
+    batches = _batches(source.items(after), _AT_ONCE[database.engine])
+    return (_try_each if dry_run else _take_each)(database, caller, batches, rules)
+
+
+def _try_each(
+    database: Database, caller: Caller, batches: Iterator[list[Item]], rules: DomainRules
+) -> Iterator[Batch]:
+    """Yield of each batch what would come of it, one after the other: each must know what those before make."""
+    with closing(Trial()) as trial:
+        for items in batches:
+            take = partial(take_in, caller=caller, given=_given(items), rules=rules, trial=trial)
+            yield _batch(items, database.read(take))
+
+
+def _take_each(
+    database: Database, caller: Caller, batches: Iterator[list[Item]], rules: DomainRules
+) -> Iterator[Batch]:
+    """Yield each batch as it becomes durable."""
     waiting: deque[tuple[set[str], Future[Batch]]] = deque()
     most = _AT_WORK[database.engine]
-    take = partial(_take, database, caller, rules=rules, dry_run=dry_run)
+    take = partial(_take, database, caller, rules)
     with ThreadPoolExecutor(most, "tenantry-import") as pool:
         try:
-            for items in _batches(source.items(after), _AT_ONCE[database.engine]):
+            for items in batches:
                 about = set().union(*(item.identities for item in items))
                 while waiting and (
                     len(waiting) >= most or any(not about.isdisjoint(others) for others, _ in waiting)
@@ -90,29 +109,32 @@ def _batches(items: Iterator[Item], most: int) -> Iterator[list[Item]]:
 
 
 def _take(
-    database: Database,
-    caller: Caller,
-    items: list[Item],
-    at_commit: threading.Event,
-    *,
-    rules: DomainRules,
-    dry_run: bool,
+    database: Database, caller: Caller, rules: DomainRules, items: list[Item], at_commit: threading.Event
 ) -> Batch:
     """Take in a batch; `at_commit` is set when there is nothing left to do but to make it durable."""
-    given = [item.given for item in items if item.given is not None]
+    given = _given(items)
 
     def work(tx: Transaction) -> list[Taken]:
         try:
-            return take_in(tx, caller, given, rules, dry_run=dry_run)
+            return take_in(tx, caller, given, rules)
         finally:
             at_commit.set()
 
     try:
-        taken = iter(database.read(work) if dry_run else database.write(work))
+        return _batch(items, database.write(work))
     finally:
         at_commit.set()
+
+
+def _given(items: list[Item]) -> list[Given]:
+    return [item.given for item in items if item.given is not None]
+
+
+def _batch(items: list[Item], taken: list[Taken]) -> Batch:
+    """Return the items with what became of each; what is no record was not taken in."""
+    rest = iter(taken)
     outcomes = [
-        Taken("refused", item.shown.get("id"), item.problems) if item.given is None else next(taken)
+        Taken("refused", item.shown.get("id"), item.problems) if item.given is None else next(rest)
         for item in items
     ]
     return Batch(items[-1].cursor, items, outcomes)
