@@ -35,6 +35,11 @@ def test_a_timestamp_stands_for_its_milliseconds(milliseconds: int) -> None:
     assert milliseconds_of(timestamp(milliseconds)) == milliseconds
 
 
+def test_nothing_is_later_than_the_last_time_that_has_four_digits_for_its_year() -> None:
+    last = "9999-12-31T23:59:59.999Z"
+    assert later("2026-01-01T00:00:00.000Z", last) == last
+
+
 @given(st.integers(0, 4_000_000_000_000), st.integers(0, 4_000_000_000_000))
 def test_what_is_later_is_later_and_now_if_it_can_be(now: int, earlier: int) -> None:
     assert later(timestamp(now), timestamp(earlier)) == timestamp(max(now, earlier + 1))

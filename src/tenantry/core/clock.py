@@ -8,6 +8,8 @@ from functools import lru_cache
 Clock = Callable[[], int]
 """Returns the time now as whole milliseconds since the Unix epoch, UTC."""
 
+_LAST = "9999-12-31T23:59:59.999Z"
+
 
 def system_clock() -> Clock:
     """Return the machine's clock, made so that it never runs backwards in this process.
@@ -45,10 +47,12 @@ def later(now: str, earlier: str) -> str:
     """Return `now`, or the millisecond after `earlier` when `now` is no later: both as on the wire.
 
     Several changes may fall into one millisecond, and servers' clocks differ; whoever tells
-    two states apart by their time needs each to have its own.
+    two states apart by their time needs each to have its own. Nothing is later than the end of the year 9999.
     """
     if now > earlier:
         return now
+    if earlier >= _LAST:
+        return _LAST
     return timestamp(milliseconds_of(earlier) + 1)
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, Self
 
-_ISO_UTC = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,9})?)?)?Z?\Z", re.ASCII)
+_ISO_UTC = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,9})?)?)?(Z|\+00:00)?\Z", re.ASCII)
 
 
 class ParsedText(str):
@@ -37,7 +37,7 @@ def _timestamp(text: str) -> str:
     if not _ISO_UTC.match(text):
         raise ValueError(wrong)
     try:
-        moment = datetime.fromisoformat(text.removesuffix("Z"))
+        moment = datetime.fromisoformat(text.removesuffix("Z").removesuffix("+00:00"))
     except ValueError as error:
         raise ValueError(wrong) from error
     return moment.isoformat(timespec="milliseconds") + "Z"
