@@ -63,6 +63,35 @@ def tried_and_done(place: Place, objects: list[Json], *, whole: bool = True) -> 
     return [outcome for outcome, _ in done]
 
 
+class Paced(Given):
+    """A source that gives a page of ten, then takes a second for the next, by a clock of its own."""
+
+    def __init__(self, objects: list[Json]) -> None:
+        super().__init__(objects)
+        self.now = 0.0
+
+    def items(self, after: str | None) -> Iterator[Item]:
+        for number, item in enumerate(super().items(after)):
+            if number % 10 == 0:
+                self.now += 1.0
+            yield item
+
+
+def test_what_a_slow_source_gives_is_stored_and_told_while_it_is_waited_for(here: Place) -> None:
+    source = Paced([organization(number) for number in range(60)])
+    batches = take_all(
+        here.database,
+        here.caller,
+        source,
+        DEFAULT_RULES,
+        after=None,
+        dry_run=False,
+        seconds=lambda: source.now,
+    )
+    seen = [(batch.cursor, len(here.shown()), source.now) for batch in batches]
+    assert seen == [("10", 10, 2.0), ("30", 30, 4.0), ("50", 50, 6.0), ("60", 60, 6.0)]
+
+
 FIRST = [organization(number, external_id=f"crm-{number}") for number in range(10)]
 # About an organization that came before, so what follows it is a batch of its own.
 ANOTHER_BATCH = FIRST[0]

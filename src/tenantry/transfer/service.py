@@ -2,6 +2,7 @@
 
 import io
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,6 +25,8 @@ _AT_ONCE = {"sqlite": 5000, "postgres": 2000}
 # While one waits for PostgreSQL another works, on the two connections that threads always have. SQLite has one
 # writer, which threads beside it hold up but while it commits: then the next is read.
 _AT_WORK = {"sqlite": 1, "postgres": 2}
+# Of a slow source what has come is made durable, however little it is.
+_LONGEST_WAIT = 2.0
 _TOLD_EVERY = 500
 
 Format = Literal["ndjson", "csv"]
@@ -40,14 +43,22 @@ class Batch(msgspec.Struct, frozen=True):
 
 
 def take_all(
-    database: Database, caller: Caller, source: Source, rules: DomainRules, *, after: str | None, dry_run: bool
+    database: Database,
+    caller: Caller,
+    source: Source,
+    rules: DomainRules,
+    *,
+    after: str | None,
+    dry_run: bool,
+    seconds: Callable[[], float] = time.monotonic,
 ) -> Iterator[Batch]:
     """Take in what `source` has past `after`, and yield it in its order as it becomes durable.
 
+    What a slow source gives is not kept waiting for more than two seconds, by the clock `seconds`, if more comes.
     Holds 10,000 records in memory at most; a dry run keeps what it would have made in a temporary file. Raises
     SourceFailed, after what was read before has been yielded.
     """
-    batches = _batches(source.items(after), _AT_ONCE[database.engine])
+    batches = _batches(source.items(after), _AT_ONCE[database.engine], seconds)
     return (_try_each if dry_run else _take_each)(database, caller, batches, rules)
 
 
@@ -80,26 +91,39 @@ def _take_each(
                 waiting.append((about, pool.submit(take, items, at_commit)))
                 if database.engine == "sqlite":
                     at_commit.wait()
+                if len(items) < _AT_ONCE[database.engine]:
+                    # The source is slow, or what comes next has to wait for this one.
+                    yield from _all_of(waiting)
         except SourceFailed:
-            yield from (future.result() for _, future in waiting)
+            yield from _all_of(waiting)
             raise
-        yield from (future.result() for _, future in waiting)
+        yield from _all_of(waiting)
 
 
-def _batches(items: Iterator[Item], most: int) -> Iterator[list[Item]]:
+def _all_of(waiting: deque[tuple[set[str], Future[Batch]]]) -> Iterator[Batch]:
+    while waiting:
+        yield waiting.popleft()[1].result()
+
+
+def _batches(items: Iterator[Item], most: int, seconds: Callable[[], float]) -> Iterator[list[Item]]:
     """Yield the items, `most` at a time, none of which is about the same organization as another.
 
-    Raises SourceFailed as `items` does, after the items before.
+    When the source has been waited for long, those that have come are a batch. Raises SourceFailed as `items`
+    does, after the items before.
     """
     batch: list[Item] = []
     seen: set[str] = set()
+    waited = 0.0
+    asked = seconds()
     try:
         for item in items:
-            if len(batch) >= most or not seen.isdisjoint(item.identities):
+            waited += seconds() - asked
+            if batch and (len(batch) >= most or waited >= _LONGEST_WAIT or not seen.isdisjoint(item.identities)):
                 yield batch
-                batch, seen = [], set()
+                batch, seen, waited = [], set(), 0.0
             batch.append(item)
             seen |= item.identities
+            asked = seconds()
     except SourceFailed:
         if batch:
             yield batch
