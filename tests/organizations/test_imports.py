@@ -27,6 +27,7 @@ from tenantry.organizations.wire import (
 Json = dict[str, Any]
 EVERYTHING = ListOrganizations(limit=100)
 EARLIER, LATER = "2025-01-01T00:00:00.000Z", "2025-06-01T00:00:00.000Z"
+MUCH_LATER = "2999-01-01T00:00:00.000Z"
 
 
 def org_id(number: int) -> str:
@@ -227,6 +228,43 @@ def test_an_external_id_that_one_lets_go_of_another_may_have(target: Target) -> 
     target.take(whole(external_id="crm-1"))
     given = [whole(external_id="crm-2", updated_at=LATER), whole(2, external_id="crm-1")]
     assert target.outcomes(*given) == ["updated", "created"]
+
+
+@pytest.mark.parametrize("field", ["external_id", "stripe_customer_id"])
+def test_what_two_have_changed_between_them_comes(target: Target, field: str) -> None:
+    target.take(*(whole(number) | {field: f"x-{number}"} for number in (1, 2, 3)))
+    given = [
+        whole(1, updated_at=LATER) | {field: "x-2"},
+        whole(2, updated_at=LATER) | {field: "x-1"},
+        whole(4) | {field: "x-3"},
+        whole(3, updated_at=LATER) | {field: "x-4"},
+    ]
+    with closing(Trial()) as trial:
+        tried = target.take(*given, trial=trial)
+    assert target.take(*given) == tried
+    assert [taken.outcome for taken in tried] == ["updated", "updated", "created", "updated"]
+    assert {each["id"]: each[field] for each in target.shown()} == {each["id"]: each[field] for each in given}
+
+
+@pytest.mark.parametrize("later", [{"external_id": "taken"}, {"updated_at": "2024-01-01T00:00:00.000Z"}])
+def test_what_an_organization_does_not_come_to_let_go_of_stays_its_own(target: Target, later: Json) -> None:
+    """What wanted it is refused, and what wanted that in turn, however many they are."""
+    target.take(whole(9, external_id="taken"), *(whole(number, external_id=f"x-{number}") for number in range(8)))
+    before = target.shown()
+    given = [whole(number, external_id=f"x-{number + 1}", updated_at=LATER) for number in range(7)]
+    given.append(whole(7, external_id="free", updated_at=LATER) | later)
+    outcomes = target.outcomes(*given)
+    assert outcomes[:7] == ["refused"] * 7
+    assert outcomes[7] in {"refused", "kept"}
+    assert target.shown() == before
+
+
+def test_a_row_that_has_no_id_is_about_whose_external_id_it_is_before_it_changes(target: Target) -> None:
+    target.take(whole(external_id="x-1"))
+    row = {"external_id": "x-1", "name": "Renamed", "updated_at": EARLIER}
+    assert target.outcomes(row, whole(external_id="x-2", updated_at=MUCH_LATER)) == ["updated", "updated"]
+    (shown,) = target.shown()
+    assert (shown["name"], shown["external_id"]) == ("Acme 1", "x-2")
 
 
 def test_without_an_id_the_external_id_tells_which_one_it_is(target: Target) -> None:

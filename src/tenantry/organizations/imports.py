@@ -4,6 +4,7 @@ Of two states of one organization the later counts, by `updated_at`: what was ch
 """
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Literal
 
 import msgspec
@@ -41,6 +42,9 @@ Outcome = Literal["created", "updated", "unchanged", "kept", "refused"]
 # The kinds of claims, the last of them with the metadata key behind it.
 _EXTERNAL_ID, _CUSTOMER_ID, _DOMAIN_ID, _DOMAIN = "external_id", "stripe_customer_id", "domain_id", "domain"
 _METADATA = "metadata."
+
+# How often a batch is planned anew: each time one more may be found not to come that others waited for.
+_MOST_ROUNDS = 10
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Organization).decode
@@ -93,6 +97,17 @@ class _Known(msgspec.Struct, frozen=True):
         elif holders.get(value) == organization_id:
             del holders[value]
 
+    def copy(self) -> "_Known":
+        """Return a copy that can be kept up to date by itself."""
+        return msgspec.structs.replace(
+            self,
+            organizations=dict(self.organizations),
+            by_external_id=dict(self.by_external_id),
+            by_customer_id=dict(self.by_customer_id),
+            domains=Holders(dict(self.domains.by_id), dict(self.domains.by_name)),
+            metadata=metadata_keys.Holders({pair: set(ids) for pair, ids in self.metadata.by_value.items()}),
+        )
+
     def _holders(self, kind: str) -> dict[str, str]:
         if kind == _EXTERNAL_ID:
             return self.by_external_id
@@ -118,6 +133,11 @@ class _Plan(msgspec.Struct, frozen=True):
             return "unchanged"
         return "kept" if self.kept else "updated"
 
+    @property
+    def changes(self) -> bool:
+        """Whether there is anything to write."""
+        return self.outcome in {"created", "updated"}
+
 
 def take_in(
     tx: Transaction, caller: Caller, given: list[Given], rules: DomainRules, *, trial: Trial | None = None
@@ -129,25 +149,20 @@ def take_in(
     it: what comes later in the same trial finds it as if it were here.
     """
     known = _look_up(tx, caller, [each.record for each in given], trial)
-    plans: list[_Plan] = []
-    taken: list[Taken] = []
-    for each in given:
-        try:
-            plan = _plan(tx, caller, known, each, rules)
-        except _Refused as refused:
-            identity = None if each.record.id is UNSET else str(each.record.id)
-            taken.append(Taken("refused", identity, [refused.problem]))
-            continue
-        taken.append(Taken(plan.outcome, plan.after.id, plan.problems))
-        if plan.outcome in {"created", "updated"}:
-            _note(known, plan)
-            plans.append(plan)
+    planned = _plan_all(tx, caller, known, given, rules)
+    plans = [each for each in planned if isinstance(each, _Plan) and each.changes]
     if plans and trial is None:
         _write(tx, caller, plans, known.declared)
     elif trial is not None:
         claims = [claim for plan in plans for claim in _claims(known.declared, plan)]
         trial.note([(plan.after.id, _encode(plan.after)) for plan in plans], claims)
-    return taken
+    return [_taken(each, result) for each, result in zip(given, planned, strict=True)]
+
+
+def _taken(given: Given, planned: _Plan | _Refused) -> Taken:
+    if isinstance(planned, _Plan):
+        return Taken(planned.outcome, planned.after.id, planned.problems)
+    return Taken("refused", None if given.record.id is UNSET else str(given.record.id), [planned.problem])
 
 
 def present(tx: Transaction, caller: Caller, records: list[OrganizationRecord]) -> list[bool]:
@@ -208,6 +223,79 @@ def _note_trial(
     for kind, values in asked:
         for claim in trial.claims(kind, values):
             known.note(claim)
+
+
+def _plan_all(
+    tx: Transaction, caller: Caller, known: _Known, given: list[Given], rules: DomainRules
+) -> list[_Plan | _Refused]:
+    """Return what each record comes to, or why it cannot come.
+
+    What a record lets go of is free also for those before it: two may have changed it between them. Should that
+    record not come, it is planned anew with what it has held fast.
+    """
+    letting_go = _letting_go(known, given)
+    for _ in range(_MOST_ROUNDS):
+        if not letting_go:
+            break
+        freed = known.copy()
+        for claim in chain(*letting_go.values()):
+            freed.note(claim)
+        planned = _plan_each(tx, caller, freed, given, rules)
+        stays = {index for index in letting_go if not _does_change(planned[index])}
+        if not stays:
+            return planned
+        letting_go = {index: claims for index, claims in letting_go.items() if index not in stays}
+    return _plan_each(tx, caller, known, given, rules)
+
+
+def _does_change(planned: _Plan | _Refused) -> bool:
+    return isinstance(planned, _Plan) and planned.changes
+
+
+def _letting_go(known: _Known, given: list[Given]) -> dict[int, list[Claim]]:
+    """Return what records may let go of and one before them in the list wants, by the record's index."""
+    wanted: set[tuple[str, str]] = set()
+    found = {}
+    for index, each in enumerate(given):
+        record = each.record
+        # One without an id is about whose external id it is.
+        if record.id is UNSET:
+            continue
+        has = {(_EXTERNAL_ID, record.external_id), (_CUSTOMER_ID, record.stripe_customer_id)}
+        before = known.organizations.get(record.id)
+        if before is not None and wanted:
+            claims = [Claim(*pair, before.id, holds=False) for pair in (_identities(before) & wanted) - has]
+            if claims:
+                found[index] = claims
+        wanted.update((kind, value) for kind, value in has if value)
+    return found
+
+
+def _identities(organization: Organization) -> set[tuple[str, str]]:
+    """Return what only one organization may have and this one has, with its kind."""
+    found = set()
+    if organization.external_id is not None:
+        found.add((_EXTERNAL_ID, organization.external_id))
+    if organization.stripe_customer_id is not UNSET:
+        found.add((_CUSTOMER_ID, organization.stripe_customer_id))
+    return found
+
+
+def _plan_each(
+    tx: Transaction, caller: Caller, known: _Known, given: list[Given], rules: DomainRules
+) -> list[_Plan | _Refused]:
+    """Return what each record comes to where those before it have come, or why it cannot come."""
+    planned: list[_Plan | _Refused] = []
+    for each in given:
+        try:
+            plan = _plan(tx, caller, known, each, rules)
+        except _Refused as refused:
+            planned.append(refused)
+            continue
+        if plan.changes:
+            _note(known, plan)
+        planned.append(plan)
+    return planned
 
 
 def _plan(tx: Transaction, caller: Caller, known: _Known, given: Given, rules: DomainRules) -> _Plan:
@@ -358,6 +446,8 @@ def _claims(declared: list[KeyRow], plan: _Plan) -> Iterator[Claim]:
 
 def _write(tx: Transaction, caller: Caller, plans: list[_Plan], keys: list[KeyRow]) -> None:
     rows = [(plan, row_of(plan.after, _encode(plan.after))) for plan in plans]
+    if givers := _givers(plans):
+        store.release(tx, caller.environment_id, givers)
     for plan, row in rows:
         if plan.before is not None:
             store.update(tx, caller.environment_id, row)
@@ -369,6 +459,20 @@ def _write(tx: Transaction, caller: Caller, plans: list[_Plan], keys: list[KeyRo
         metadata_keys.keep(tx, caller.environment_id, keys, plan.after.id, had, plan.after.metadata)
     domain_imports.write(tx, caller, [plan.domains for plan in plans])
     events.record_all(tx, caller, [change for plan, row in rows for change in _changes(plan, row.wire)])
+
+
+def _givers(plans: list[_Plan]) -> list[str]:
+    """Return the organizations that have what another is to have: the database lets no two have it meanwhile."""
+    lost = {
+        pair: plan.after.id
+        for plan in plans
+        if plan.before is not None
+        for pair in _identities(plan.before) - _identities(plan.after)
+    }
+    if not lost:
+        return []
+    gained = set().union(*(_identities(plan.after) for plan in plans))
+    return sorted({lost[pair] for pair in lost.keys() & gained})
 
 
 def _changes(plan: _Plan, wire: bytes) -> Iterator[Change]:

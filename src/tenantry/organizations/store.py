@@ -68,6 +68,16 @@ def update(tx: Transaction, environment_id: str, row: OrganizationRow) -> None:
     )
 
 
+def release(tx: Transaction, environment_id: str, organization_ids: list[str]) -> None:
+    """Take external id and Stripe customer from organizations (at least one) that are to be updated then."""
+    tx.run_later(
+        "UPDATE organizations SET external_id = NULL, stripe_customer_id = NULL"
+        " WHERE environment_id = :environment_id AND id IN :ids",
+        environment_id=environment_id,
+        ids=organization_ids,
+    )
+
+
 def update_wire(tx: Transaction, environment_id: str, organization_id: str, wire: bytes) -> None:
     """Write what one organization shows, where nothing else of it has changed."""
     tx.run_later(
