@@ -86,9 +86,19 @@ async def test_each_commit_is_told(database: SqliteDatabase) -> None:
     assert told == [threading.get_ident()]
 
 
-def test_no_thread_of_its_own_writes(database: SqliteDatabase) -> None:
-    database.write(increment)
-    assert "tenantry-writer" not in {thread.name for thread in threading.enumerate()}
+async def test_no_thread_of_its_own_commits(database: SqliteDatabase) -> None:
+    before = set(threading.enumerate())
+    await database.write_soon(increment)
+    begun = [thread.name for thread in set(threading.enumerate()) - before]
+    assert not [name for name in begun if name.startswith("tenantry-commit")]
+
+
+async def test_one_that_is_durable_has_a_thread_that_commits(tmp_path: Path) -> None:
+    """Else the test before would look for a name that nothing has."""
+    database = SqliteDatabase(tmp_path / "kept.db", World(system_clock(), os.urandom))
+    await database.write_soon(lambda tx: tx.run("CREATE TABLE kept (name TEXT)"))
+    assert [thread for thread in threading.enumerate() if thread.name.startswith("tenantry-commit")]
+    database.close()
 
 
 def test_a_copy_holds_what_was_committed_and_what_is_closed_is_in_its_file_alone(
