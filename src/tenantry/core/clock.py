@@ -29,7 +29,8 @@ def system_clock() -> Clock:
 
 @lru_cache(maxsize=2)
 def _second(seconds: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+    moment = time.gmtime(seconds)
+    return f"{moment.tm_year:04}{time.strftime('-%m-%dT%H:%M:%S', moment)}"  # strftime does not pad every year
 
 
 @lru_cache(maxsize=4)
@@ -59,4 +60,4 @@ def later(now: str, earlier: str) -> str:
 def milliseconds_of(text: str) -> int:
     """Return the milliseconds since the epoch that a timestamp of the wire stands for."""
     moment = datetime.fromisoformat(text)
-    return int(moment.timestamp()) * 1000 + moment.microsecond // 1000
+    return int(moment.replace(microsecond=0).timestamp()) * 1000 + moment.microsecond // 1000
