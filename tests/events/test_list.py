@@ -109,6 +109,8 @@ def test_a_range_of_time_holds_both_its_ends(api: httpx.Client, ids: list[str]) 
     assert get(api, range_start="2100-01-01T00:00:00Z")["data"] == []
     assert get(api, range_end="2000-01-01")["data"] == []
     assert subjects(get(api, range_start="2000-01-01T00:00:00Z")) == ids
+    assert subjects(get(api, range_start="0001-01-01", range_end="9999-12-31")) == ids
+    assert get(api, range_end="0999-12-31")["data"] == []
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,8 @@ def follow(tx: Transaction, environment_id: str, chosen: Chosen) -> None:
         return
     if any(row.id == environment_id and row.name in chosen for row in environments.list_environments(tx)):
         _write(tx, environment_id, {each.id: each.organization_id for each in passed if each.organization_id})
-    store.update_place(tx, PlaceRow(environment_id, passed[-1].transaction_id, passed[-1].position))
+    last = passed[-1].place
+    store.update_place(tx, PlaceRow(environment_id, last.transaction_id, last.position))
 
 
 def _write(tx: Transaction, environment_id: str, organizations: dict[str, str]) -> None:

@@ -41,6 +41,8 @@ def take_in(tx: Transaction, caller: Caller, records: list[EventRecord]) -> int:
     new = [_new(caller, record) for record in records if record.id not in present]
     if new:
         store.insert_all(tx, new)
+    if records:
+        store.insert_taken_in(tx, caller.environment_id)
     return len(new)
 
 

@@ -1,7 +1,5 @@
 """The record of every change, written in the transaction that makes it, and its feed."""
 
-import re
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -14,7 +12,7 @@ from tenantry.core.ids import time_of, ulid
 from tenantry.events import store
 from tenantry.events.names import known_names
 from tenantry.events.positions import START, Place, is_position, place_of, text_of
-from tenantry.events.store import EventFilter, EventRow, NewEvent
+from tenantry.events.store import EventFilter, EventRow, Happened, NewEvent
 from tenantry.events.wire import (
     PREFIX,
     Actor,
@@ -31,7 +29,6 @@ from tenantry.events.wire import (
 _PRUNED_AT_ONCE = 1000
 # Events carry the time at which their transaction began, and no transaction lasts longer.
 _LONGEST_TRANSACTION_MILLISECONDS = 15 * 60 * 1000
-_ISO_UTC = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,9})?)?)?Z?\Z", re.ASCII)
 
 _encode = msgspec.json.Encoder().encode
 
@@ -147,8 +144,9 @@ def follow(tx: Transaction, caller: Caller, chosen: EventFilter, start: Place, l
         # Each name is a range of the index of an organization's events.
         chosen = msgspec.structs.replace(chosen, names=sorted(known_names()))
     # The end first: what settles between the two look-ups is then past it.
-    end = store.select_end(tx, caller.environment_id) or START
-    rows = store.select_page(tx, caller.environment_id, chosen, start, limit + 1)
+    end = store.select_end(tx, caller.environment_id)
+    before = _end(tx, caller, chosen)
+    rows = store.select_page(tx, caller.environment_id, chosen, start, before, limit + 1)
     if len(rows) > limit:
         return Followed(rows[:limit], rows[limit - 1].place, more=True)
     return Followed(rows, max(start, end, *(row.place for row in rows[-1:])), more=False)
@@ -160,7 +158,7 @@ def end_position(tx: Transaction, caller: Caller) -> str:
     Whatever is not in the copy has its event past it; on PostgreSQL some that is in the
     copy has too. The transaction must see one state of the database.
     """
-    return text_of(store.select_end(tx, caller.environment_id) or START)
+    return text_of(store.select_end(tx, caller.environment_id))
 
 
 def chosen_by(query: EventQuery) -> EventFilter:
@@ -170,60 +168,65 @@ def chosen_by(query: EventQuery) -> EventFilter:
         for name in query.events
         if name not in known_names()
     ]
-    earliest = _time("range_start", query.range_start, errors)
-    latest = _time("range_end", query.range_end, errors)
     if isinstance(query, ListEvents) and query.after is not None and query.range_start is not None:
         errors.append(FieldError("range_start", "range_start must not be given together with after"))
     if errors:
         raise ValidationFailed(errors)
-    names = list(dict.fromkeys(query.events))
-    return EventFilter(names=names, organization_id=query.organization_id, earliest=earliest, latest=latest)
-
-
-def _time(field: str, text: str | None, errors: list[FieldError]) -> str | None:
-    """Return an ISO 8601 time in UTC as timestamps are kept. Offsets are refused (wire.md section 5.1)."""
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text.removesuffix("Z")) if _ISO_UTC.match(text) else None
-    except ValueError:
-        moment = None
-    if moment is None:
-        errors.append(FieldError(field, f"{field} must be an ISO 8601 time in UTC, as 2026-01-15T12:00:00Z"))
-        return None
-    return timestamp(int(moment.replace(tzinfo=UTC).timestamp() * 1000))
+    return EventFilter(
+        names=list(dict.fromkeys(query.events)),
+        organization_id=query.organization_id,
+        earliest=query.range_start,
+        latest=query.range_end,
+    )
 
 
 def _rows(tx: Transaction, caller: Caller, after: str | None, chosen: EventFilter, most: int) -> list[EventRow]:
-    """Return the first `most` events that follow `after`: in one look-up when some follow an event."""
-    if after is not None and not is_position(after):
-        rows = store.select_page_past_event(tx, caller.environment_id, chosen, after, most)
+    """Return the first `most` events that follow the event `after`: in one look-up when some do.
+
+    Without `after` they are the first of all; `chosen.earliest` is not given together with it.
+    """
+    end = _end(tx, caller, chosen)
+    if after is None:
+        start = _earliest_start(tx, caller, chosen)
+    else:
+        rows = store.select_page_past_event(tx, caller.environment_id, chosen, after, end, most)
         if rows or store.select_place(tx, caller.environment_id, after):
             return rows
-    return store.select_page(tx, caller.environment_id, chosen, _start(tx, caller, after, chosen), most)
+        start = _start_at(tx, caller, time_of(after))
+    return store.select_page(tx, caller.environment_id, chosen, start, end, most)
 
 
 def _start(tx: Transaction, caller: Caller, after: str | None, chosen: EventFilter) -> Place:
-    """Return the place past which the page begins."""
-    if after is not None and is_position(after):
-        return place_of(after)
-    if after is not None:
-        place = store.select_place(tx, caller.environment_id, after)
-        return place or _start_at(tx, caller, time_of(after))
-    if chosen.earliest is not None:
-        return _start_at(tx, caller, _milliseconds(chosen.earliest))
-    return START
+    """Return the place past which the feed begins."""
+    earliest = _earliest_start(tx, caller, chosen)
+    if after is None:
+        return earliest
+    if is_position(after):
+        return max(earliest, place_of(after))
+    place = store.select_place(tx, caller.environment_id, after)
+    return max(earliest, place or _start_at(tx, caller, time_of(after)))
+
+
+def _earliest_start(tx: Transaction, caller: Caller, chosen: EventFilter) -> Place:
+    """Return a place before every event from `chosen.earliest` on."""
+    return START if chosen.earliest is None else _start_at(tx, caller, milliseconds_of(chosen.earliest))
 
 
 def _start_at(tx: Transaction, caller: Caller, milliseconds: int) -> Place:
-    """Return a place before every event of that time or later, found by id without looking at those before."""
-    lowest = max(0, milliseconds - _LONGEST_TRANSACTION_MILLISECONDS)
-    first = store.select_place_from_id(tx, caller.environment_id, f"{PREFIX}_{ulid(lowest, 0)}")
-    return START if first is None else Place(first.transaction_id, first.position - 1)
+    """Return a place before every event of that time or later, found by id without looking at those before.
+
+    The transaction of an event so much older had ended when the first of these began.
+    """
+    oldest = max(0, milliseconds - _LONGEST_TRANSACTION_MILLISECONDS)
+    return store.select_last_place_before(tx, caller.environment_id, f"{PREFIX}_{ulid(oldest, 0)}") or START
 
 
-def _milliseconds(text: str) -> int:
-    return int(datetime.fromisoformat(text).timestamp() * 1000)
+def _end(tx: Transaction, caller: Caller, chosen: EventFilter) -> Place | None:
+    """Return a place past every event until `chosen.latest`, found as `_start_at` does; None at the feed's end."""
+    if chosen.latest is None:
+        return None
+    newest = max(0, milliseconds_of(chosen.latest) + _LONGEST_TRANSACTION_MILLISECONDS + 1)
+    return store.select_first_place_from(tx, caller.environment_id, f"{PREFIX}_{ulid(newest, 0)}")
 
 
 def newest_at(tx: Transaction) -> int:
@@ -249,19 +252,17 @@ def record_by_system(
     store.insert(tx, _new(tx, environment_id, context, event, organization_id, data))
 
 
-def settled(
-    tx: Transaction, environment_id: str, transaction_id: int, position: int, most: int
-) -> list[store.Settled]:
+def settled(tx: Transaction, environment_id: str, transaction_id: int, position: int, most: int) -> list[Happened]:
     """Return up to `most` events past a place, in the order in which `/events` serves them, for who follows all.
 
     Whoever goes on from the place of the last one sees every committed event once.
     """
-    return store.select_settled(tx, environment_id, transaction_id, position, most)
+    return store.select_happened(tx, environment_id, Place(transaction_id, position), most)
 
 
 def last_settled(tx: Transaction, environment_id: str) -> tuple[int, int]:
     """Return the place of the last event that can be served, before all others when there is none."""
-    return store.select_last_settled(tx, environment_id) or (-1, -1)
+    return msgspec.structs.astuple(store.select_end(tx, environment_id))
 
 
 def wires(tx: Transaction, environment_id: str, event_ids: list[str]) -> dict[str, bytes]:

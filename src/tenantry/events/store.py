@@ -6,7 +6,7 @@ from typing import Any, LiteralString
 import msgspec
 
 from tenantry.core.db import Insertion, Transaction
-from tenantry.events.positions import Place
+from tenantry.events.positions import START, Place
 
 # A transaction that is still under way may yet show events before those of a later one
 # that is committed already; so nothing is served past the oldest one under way.
@@ -27,6 +27,12 @@ _PLACE_OF_EVENT: LiteralString = " FROM events WHERE environment_id = :environme
 _PAST_EVENT: dict[str, LiteralString] = {
     "sqlite": " AND transaction_id = 0 AND position > (SELECT position" + _PLACE_OF_EVENT + ")",
     "postgres": " AND (transaction_id, position) > (SELECT transaction_id, position" + _PLACE_OF_EVENT + ")",
+}
+
+# There is an event at the place.
+_BEFORE: dict[str, LiteralString] = {
+    "sqlite": " AND position < :end_position",
+    "postgres": " AND (transaction_id, position) < (:end_transaction_id, :end_position)",
 }
 
 
@@ -51,8 +57,9 @@ class EventRow(msgspec.Struct, frozen=True):
 
 
 class Happened(msgspec.Struct, frozen=True):
-    """What a filter asks about an event, and where it stands."""
+    """What followers and filters ask about an event, and where it stands."""
 
+    id: str
     event: str
     organization_id: str | None
     created_at: str
@@ -96,34 +103,67 @@ def select_place(tx: Transaction, environment_id: str, event_id: str) -> Place |
     return Place(*row) if row else None
 
 
-def select_place_from_id(tx: Transaction, environment_id: str, event_id: str) -> Place | None:
-    """Return where the first event stands whose id is at or after `event_id`, which need not exist."""
-    row = tx.one(
-        "SELECT transaction_id, position FROM events WHERE environment_id = :environment_id AND id >= :id"
-        " ORDER BY id LIMIT 1",
-        environment_id=environment_id,
-        id=event_id,
+_IN_ORDER_OF_TIME: LiteralString = (
+    " AND NOT EXISTS (SELECT 1 FROM events_taken_in WHERE environment_id = :environment_id)"
+)
+
+
+def select_last_place_before(tx: Transaction, environment_id: str, event_id: str) -> Place | None:
+    """Return where the last event that can be served stands of those with an id before `event_id`.
+
+    None when there is none, and where ids are not in the order of places.
+    """
+    sql: LiteralString = (
+        "SELECT transaction_id, position FROM events WHERE environment_id = :environment_id AND id < :id"
     )
+    sql += _SETTLED[tx.engine] + _IN_ORDER_OF_TIME + " ORDER BY id DESC LIMIT 1"
+    row = tx.one(sql, environment_id=environment_id, id=event_id)
     return Place(*row) if row else None
 
 
+def select_first_place_from(tx: Transaction, environment_id: str, event_id: str) -> Place | None:
+    """Return where the first event stands of those with an id at or after `event_id`.
+
+    None when there is none, and where ids are not in the order of places.
+    """
+    sql: LiteralString = (
+        "SELECT transaction_id, position FROM events WHERE environment_id = :environment_id AND id >= :id"
+    )
+    sql += _IN_ORDER_OF_TIME + " ORDER BY id LIMIT 1"
+    row = tx.one(sql, environment_id=environment_id, id=event_id)
+    return Place(*row) if row else None
+
+
+def insert_taken_in(tx: Transaction, environment_id: str) -> None:
+    """Keep that an environment's events need not be in the order of their times."""
+    tx.run(
+        "INSERT INTO events_taken_in (environment_id) VALUES (:environment_id) ON CONFLICT DO NOTHING",
+        environment_id=environment_id,
+    )
+
+
 def select_page(
-    tx: Transaction, environment_id: str, chosen: EventFilter, after: Place, most: int
+    tx: Transaction, environment_id: str, chosen: EventFilter, after: Place, before: Place | None, most: int
 ) -> list[EventRow]:
-    """Return the first `most` matching events past `after`, in order."""
-    place = {"transaction_id": after.transaction_id, "position": after.position}
-    return _page(tx, environment_id, chosen, _PAST[tx.engine], place, most)
+    """Return the first `most` matching events past `after`, in order; `before` is the place of an event."""
+    return _page(tx, environment_id, chosen, _PAST[tx.engine], msgspec.structs.asdict(after), before, most)
 
 
 def select_page_past_event(
-    tx: Transaction, environment_id: str, chosen: EventFilter, event_id: str, most: int
+    tx: Transaction, environment_id: str, chosen: EventFilter, event_id: str, before: Place | None, most: int
 ) -> list[EventRow]:
-    """Return the first `most` matching events past an event, in order; none when that is not kept."""
-    return _page(tx, environment_id, chosen, _PAST_EVENT[tx.engine], {"after": event_id}, most)
+    """Return the first `most` matching events past an event, as `select_page` does; none when it is not kept."""
+    return _page(tx, environment_id, chosen, _PAST_EVENT[tx.engine], {"after": event_id}, before, most)
 
 
 def _page(
-    tx: Transaction, environment_id: str, chosen: EventFilter, past: str, place: dict[str, Any], most: int
+    tx: Transaction,
+    environment_id: str,
+    chosen: EventFilter,
+    past: str,
+    place: dict[str, Any],
+    before: Place | None,
+    most: int,
 ) -> list[EventRow]:
     """Return a page past what `past` says of `place`.
 
@@ -135,9 +175,13 @@ def _page(
     for name in ("organization_id", "earliest", "latest"):
         if (value := getattr(chosen, name)) is not None:
             parameters[name] = value
+    within = past + _SETTLED[tx.engine]
+    if before is not None:
+        within += _BEFORE[tx.engine]
+        parameters |= {"end_transaction_id": before.transaction_id, "end_position": before.position}
     names: list[str | None] = [f"name_{index}" for index in range(len(chosen.names))]
     in_order = _IN_ORDER[tx.engine]
-    ranges = [in_order(_range(name, past + _SETTLED[tx.engine], chosen), name) for name in names or [None]]
+    ranges = [in_order(_range(name, within, chosen), name) for name in names or [None]]
     sql: Any = " UNION ALL ".join(ranges) + " ORDER BY transaction_id, position LIMIT :most"
     return [EventRow(row[0], row[1], Place(row[2], row[3])) for row in tx.all(sql, **parameters)]
 
@@ -164,13 +208,16 @@ _IN_ORDER: dict[str, Callable[[str, str | None], str]] = {
 }
 
 
-def select_end(tx: Transaction, environment_id: str) -> Place | None:
-    """Return where the last event stands that can be served: nothing will show before it any more."""
+def select_end(tx: Transaction, environment_id: str) -> Place:
+    """Return where the last event stands that can be served: nothing will show before it any more.
+
+    It is the place before all events when there is none.
+    """
     sql: LiteralString = (
         "SELECT transaction_id, position FROM events WHERE environment_id = :environment_id" + _SETTLED[tx.engine]
     )
     row = tx.one(sql + " ORDER BY transaction_id DESC, position DESC LIMIT 1", environment_id=environment_id)
-    return Place(*row) if row else None
+    return Place(*row) if row else START
 
 
 def select_newest_time(tx: Transaction) -> str | None:
@@ -182,7 +229,7 @@ def select_newest_time(tx: Transaction) -> str | None:
 def select_happened(tx: Transaction, environment_id: str, after: Place, most: int) -> list[Happened]:
     """Return what happened past `after`, in order: the first `most` events that can be served."""
     sql: LiteralString = (
-        "SELECT event, organization_id, created_at, transaction_id, position FROM events"
+        "SELECT id, event, organization_id, created_at, transaction_id, position FROM events"
         " WHERE environment_id = :environment_id" + _PAST[tx.engine] + _SETTLED[tx.engine]
     )
     rows = tx.all(
@@ -192,7 +239,7 @@ def select_happened(tx: Transaction, environment_id: str, after: Place, most: in
         position=after.position,
         most=most,
     )
-    return [Happened(row[0], row[1], row[2], Place(row[3], row[4])) for row in rows]
+    return [Happened(row[0], row[1], row[2], row[3], Place(row[4], row[5])) for row in rows]
 
 
 def delete_oldest(tx: Transaction, created_before: str, most: int) -> int:
@@ -204,43 +251,6 @@ def delete_oldest(tx: Transaction, created_before: str, most: int) -> int:
         created_before=created_before,
         most=most,
     )
-
-
-class Settled(msgspec.Struct, frozen=True):
-    """An event that no other will show before any more: its place, its id, its name, whose it is."""
-
-    transaction_id: int
-    position: int
-    id: str
-    event: str
-    organization_id: str | None
-
-
-def select_settled(
-    tx: Transaction, environment_id: str, transaction_id: int, position: int, most: int
-) -> list[Settled]:
-    """Return the first `most` events past a place that can be served, in order."""
-    sql: LiteralString = (
-        "SELECT transaction_id, position, id, event, organization_id FROM events"
-        " WHERE environment_id = :environment_id" + _PAST[tx.engine] + _SETTLED[tx.engine]
-    )
-    rows = tx.all(
-        sql + " ORDER BY transaction_id, position LIMIT :most",
-        environment_id=environment_id,
-        transaction_id=transaction_id,
-        position=position,
-        most=most,
-    )
-    return [Settled(*row) for row in rows]
-
-
-def select_last_settled(tx: Transaction, environment_id: str) -> tuple[int, int] | None:
-    """Return the place of the last event that can be served."""
-    sql: LiteralString = (
-        "SELECT transaction_id, position FROM events WHERE environment_id = :environment_id" + _SETTLED[tx.engine]
-    )
-    row = tx.one(sql + " ORDER BY transaction_id DESC, position DESC LIMIT 1", environment_id=environment_id)
-    return (row[0], row[1]) if row else None
 
 
 def select_wires(tx: Transaction, environment_id: str, event_ids: list[str]) -> dict[str, bytes]:

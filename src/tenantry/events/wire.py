@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from tenantry.core.page import Cursor
-from tenantry.core.parsing import ParsedText
+from tenantry.core.parsing import Moment, ParsedText
 from tenantry.events.positions import is_position
 
 PREFIX = "event"
@@ -113,8 +113,8 @@ class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
         list[str],
         Meta(max_length=_MOST_NAMES, description="Names of the events to return; all when there are none."),
     ] = msgspec.field(default_factory=list)
-    range_start: Annotated[str, Meta(description="Earliest time, ISO 8601 in UTC.")] | None = None
-    range_end: Annotated[str, Meta(description="Latest time, ISO 8601 in UTC.")] | None = None
+    range_start: Annotated[Moment, Meta(description="Earliest time, ISO 8601 in UTC.")] | None = None
+    range_end: Annotated[Moment, Meta(description="Latest time, ISO 8601 in UTC.")] | None = None
     organization_id: Annotated[str, Meta(description="Only events of this organization.")] | None = None
 
 
@@ -131,7 +131,9 @@ class ListEvents(EventQuery, frozen=True, kw_only=True):
     ] = msgspec.field(default_factory=list)
     after: Annotated[EventId, Meta(description="Id of the last event seen.")] | None = None
     limit: Annotated[int, Meta(ge=1, le=100, description="Most events to return.")] = 10
-    range_start: Annotated[str, Meta(description="Earliest time, ISO 8601 UTC; not with `after`.")] | None = None
+    range_start: Annotated[Moment, Meta(description="Earliest time, ISO 8601 UTC; not with `after`.")] | None = (
+        None
+    )
 
 
 class StreamEvents(EventQuery, frozen=True, kw_only=True):

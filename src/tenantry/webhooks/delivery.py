@@ -96,7 +96,7 @@ def fan_out(tx: Transaction, environment_id: str) -> None:
         if event.event in names
     ]
     store.insert_deliveries(tx, environment_id, owed)
-    last = passed[-1]
+    last = passed[-1].place
     store.update_place(tx, PlaceRow(environment_id, last.transaction_id, last.position))
 
 

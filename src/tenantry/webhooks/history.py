@@ -1,12 +1,11 @@
 """What was sent to an endpoint, and sending it again: under our own prefix, the hosted API has none of it."""
 
-from datetime import datetime
 from functools import partial
 
 import msgspec
 
 from tenantry.core.caller import Caller
-from tenantry.core.clock import timestamp
+from tenantry.core.clock import milliseconds_of, timestamp
 from tenantry.core.db import Transaction
 from tenantry.core.errors import EntityNotFound
 from tenantry.core.ids import ulid
@@ -110,16 +109,12 @@ def recover(tx: Transaction, caller: Caller, endpoint_id: str, body: RecoverDeli
     get_row(tx, caller, endpoint_id)
     source = body.source or endpoint_id
     get_row(tx, caller, source)
-    start = body.after or f"{DELIVERY_PREFIX}_{ulid(max(0, _milliseconds(body.since) - 1), (1 << 80) - 1)}"
+    start = body.after or f"{DELIVERY_PREFIX}_{ulid(max(0, milliseconds_of(body.since) - 1), (1 << 80) - 1)}"
     looked_at = store.select_deliveries(tx, source, Bounds(start, descending=False, reverse=False, limit=_AT_ONCE))
     failed = [row for row in looked_at[:_AT_ONCE] if row.status == "failed"]
     for row in failed:
         store.insert_delivery(tx, caller.environment_id, endpoint_id, row.event_id, row.event, row.body)
     return Requeued(len(failed), looked_at[_AT_ONCE - 1].id if len(looked_at) > _AT_ONCE else None)
-
-
-def _milliseconds(moment: str) -> int:
-    return int(datetime.fromisoformat(moment).timestamp() * 1000)
 
 
 def rotate_secret(tx: Transaction, caller: Caller, endpoint_id: str, body: RotateSecret) -> WebhookEndpoint:
