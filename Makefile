@@ -1,8 +1,7 @@
 # Everything that a newcomer types. `make` alone says what there is.
 
 PYTHON ?= python3
-# One more than there are processors: some tests do nothing but wait, for a minute.
-WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+WORKERS ?= auto
 
 VENV := .venv
 BIN := $(VENV)/bin
