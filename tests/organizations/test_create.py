@@ -284,3 +284,9 @@ def test_a_domain_may_be_shared_by_default(api: httpx.Client) -> None:
     for name in ("Acme", "Other"):
         assert api.post("/organizations", json={"name": name, "domains": ["acme.com"]}).status_code == 201
     assert len(api.get("/organizations?domains=acme.com").json()["data"]) == 2
+
+
+def test_of_an_empty_body_the_content_type_says_nothing(api: httpx.Client) -> None:
+    """Some clients name one for every request."""
+    answer = api.post("/organizations", content=b"", headers={"content-type": "text/plain"})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "name")

@@ -18,8 +18,8 @@ class Call(msgspec.Struct, frozen=True, gc=False):
 
     `path` holds the path's parameters; `query` and `body` are the structs that the
     endpoint declares, None where it declares none. `header` returns a header by its
-    lower-case name, or None. `is_form` says that the body came as a form. `so_far` is that of the
-    Partly which the handler returned last for this request, if it did.
+    lower-case name, or None. `so_far` is that of the Partly which the handler returned last for this
+    request, if it did.
     """
 
     tx: Transaction
@@ -28,7 +28,6 @@ class Call(msgspec.Struct, frozen=True, gc=False):
     query: Any
     body: Any
     header: Callable[[str], str | None]
-    is_form: bool = False
     so_far: bytes | None = None
 
 

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 from tenantry.core import idempotency
 from tenantry.core.caller import NOBODY, Caller
 from tenantry.core.db import Collision, Transaction
-from tenantry.core.decode import decode_body, decode_query, is_form
+from tenantry.core.decode import decode_body, decode_query
 from tenantry.core.endpoints import Answer, Call, Download, Endpoint, Later, Partly, Request, Response
 from tenantry.core.errors import ApiError, Forbidden, ValidationFailed
 from tenantry.core.faces import ReadBody
@@ -25,7 +25,6 @@ class Exchange:
         "caller",
         "encode",
         "endpoint",
-        "form",
         "partly",
         "path",
         "query",
@@ -48,7 +47,6 @@ class Exchange:
         self.encode = encode
         self.query: Any = None
         self.body: Any = None
-        self.form = False
         self.wrong: ApiError | None = None
         self.caller: Caller | None = None
         self.attempt: idempotency.Attempt | None = None
@@ -61,7 +59,6 @@ class Exchange:
             self.query = decode_query(endpoint, request)
             if endpoint.body is not None:
                 request.body = await read_body()
-                self.form = is_form(request.content_type)
                 self.body = decode_body(endpoint, request)
         except ValidationFailed as error:
             self.wrong = endpoint.wrong(error.errors)
@@ -103,7 +100,7 @@ class Exchange:
         # The same request may have been sent twice: what is recorded is how far both have come.
         kept = self.partly.so_far if self.partly else None
         so_far = recorded.body if recorded else kept
-        return Call(tx, caller, self.path, self.query, self.body, self.request.header, self.form, so_far)
+        return Call(tx, caller, self.path, self.query, self.body, self.request.header, so_far)
 
 
 def _record(tx: Transaction, made: idempotency.Attempt | None, status: int, body: bytes) -> None:

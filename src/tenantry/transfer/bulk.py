@@ -5,7 +5,7 @@ from functools import partial
 import msgspec
 from msgspec import UNSET
 
-from tenantry.core.decode import decode_item
+from tenantry.core.decode import decode_item, is_form
 from tenantry.core.endpoints import Call, Partly
 from tenantry.core.errors import ApiError
 from tenantry.core.validation import convert
@@ -47,7 +47,8 @@ def write(call: Call, rules: DomainRules) -> BulkDone | Partly:
     rest = body.organizations[len(done) :]
     part = rest if body.atomic else rest[:AT_ONCE]
     service.lock(call.tx, call.caller, list(filter(None, map(_id_of, part))))
-    done += [_write_one(call, each, rules) for each in part]
+    form = is_form(call.header("content-type"))
+    done += [_write_one(call, each, rules, form=form) for each in part]
     if len(done) < len(body.organizations):
         return Partly(_encode(done), partial(_stopped, done, len(body.organizations)))
     answer = _done(done)
@@ -75,13 +76,13 @@ def _failed(error: ApiError) -> BulkResult:
     return BulkResult(error.status, msgspec.Raw(_encode(error.body())))
 
 
-def _write_one(call: Call, value: object, rules: DomainRules) -> BulkResult:
+def _write_one(call: Call, value: object, rules: DomainRules, *, form: bool) -> BulkResult:
     try:
         identity = convert(value, Identified, strict=True).id
         if identity is UNSET:
-            create = decode_item(value, CreateOrganization, {}, is_form=call.is_form)
+            create = decode_item(value, CreateOrganization, {}, is_form=form)
             return BulkResult(201, service.create(call.tx, call.caller, create, rules))
-        update = decode_item(value, UpdateOrganization, GO_NAMES, is_form=call.is_form)
+        update = decode_item(value, UpdateOrganization, GO_NAMES, is_form=form)
         return BulkResult(200, service.update(call.tx, call.caller, identity, update, rules))
     except ApiError as error:
         return _failed(error)
