@@ -19,12 +19,14 @@ class ApiError(Exception):
     """A request that cannot be answered as asked.
 
     `status`, `code` and `message` are what the caller sees; a class without `code`
-    answers without one, as the wire does for that status.
+    answers without one, as the wire does for that status. `retry_after` is how many seconds
+    later the same request may work, where that can be told.
     """
 
     status: ClassVar[int]
     code: ClassVar[str | None] = None
     message: ClassVar[str]
+    retry_after: int | None = None
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or self.message)
@@ -38,7 +40,7 @@ class ApiError(Exception):
 
     def headers(self) -> tuple[tuple[str, str], ...]:
         """Return the headers that belong to this answer besides the usual ones."""
-        return ()
+        return () if self.retry_after is None else (("retry-after", str(self.retry_after)),)
 
 
 class MalformedBody(ApiError):
@@ -122,13 +124,11 @@ class RateLimitExceeded(ApiError):
     status = 429
     code = "rate_limit_exceeded"
     message = "Too many requests."
+    retry_after: int
 
     def __init__(self, retry_after: int) -> None:
         super().__init__()
         self.retry_after = retry_after
-
-    def headers(self) -> tuple[tuple[str, str], ...]:
-        return (("retry-after", str(self.retry_after)),)
 
 
 class InternalError(ApiError):
@@ -156,9 +156,7 @@ class DatabaseUnavailable(ApiError):
     status = 503
     code = "database_unavailable"
     message = "The database cannot be reached. Try again."
-
-    def headers(self) -> tuple[tuple[str, str], ...]:
-        return (("retry-after", "1"),)
+    retry_after = 1
 
 
 class Contended(ApiError):
@@ -167,6 +165,4 @@ class Contended(ApiError):
     status = 503
     code = "contended"
     message = "Other requests were changing the same records. Try again."
-
-    def headers(self) -> tuple[tuple[str, str], ...]:
-        return (("retry-after", "1"),)
+    retry_after = 1
