@@ -201,15 +201,15 @@ class PostgresDatabase(Database):
             raise unavailable(error) from error
 
     def _run_until_committed(self, connection: psycopg.Connection[Row], work: Work[T]) -> T:
-        for attempt in range(1, ATTEMPTS):
+        attempt = 0
+        while True:
             try:
                 return self._run_and_tell(connection, work)
-            except COLLISIONS:
+            except COLLISIONS as error:
+                attempt += 1
+                if attempt == ATTEMPTS:
+                    raise Contended from error
                 time.sleep(backoff(attempt, random.random()))  # noqa: S311 (spreads load, guards nothing)
-        try:
-            return self._run_and_tell(connection, work)
-        except COLLISIONS as error:
-            raise Contended from error
 
     def _run_and_tell(self, connection: psycopg.Connection[Row], work: Work[T]) -> T:
         # REPEATABLE READ: of two transactions that change one row, the later is refused and run again.

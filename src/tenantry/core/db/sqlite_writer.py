@@ -167,17 +167,15 @@ class _Group:
 
     def _run_bare(self, job: Job, shared: Shared | None) -> None:
         """Run a job. Raises sqlite3.Error if SQLite has undone the whole transaction, as on a full disk."""
-        job.value = job.error = None
+        job.value = failure = None
         try:
             job.value = self._run_job(self._connection, shared, job)
-        except sqlite3.OperationalError as error:
-            job.error = unavailable(error)
         except Exception as error:  # noqa: BLE001 (whatever it is, it is for the one who asked)
-            job.error = error
+            failure = error
+        job.error = unavailable(failure) if isinstance(failure, sqlite3.OperationalError) else failure
         if not self._connection.in_transaction:
             # Whatever came now would be committed by itself, statement by statement.
-            cause = job.error.__cause__ if isinstance(job.error, DatabaseUnavailable) else job.error
-            raise sqlite3.OperationalError(str(cause) if cause else "the transaction was undone") from cause
+            raise sqlite3.OperationalError(str(failure or "the transaction was undone")) from failure
 
     def _run_guarded(self, job: Job) -> None:
         self._connection.execute("SAVEPOINT work")
