@@ -24,12 +24,8 @@ class Interruptible:
         self._reading = False
         self.name = source.name
         self.lasts = source.lasts
-
-    def total(self) -> int | None:
-        return self._source.total()
-
-    def position(self) -> int | None:
-        return self._source.position()
+        self.total = source.total
+        self.position = source.position
 
     def items(self, after: str | None) -> Iterator[Item]:
         items = self._source.items(after)

@@ -23,13 +23,14 @@ from tenantry.cli.interruption import Interruptible
 from tenantry.core.caller import Caller
 from tenantry.core.db import Database
 from tenantry.core.db.connect import sqlite_path
+from tenantry.organizations import service as organizations
 from tenantry.settings import Settings, load
 from tenantry.transfer import output, progress, service
 from tenantry.transfer.difference import Difference, differences, sorted_by_id
 from tenantry.transfer.files import FIELDS, METADATA, STANDARD, ClaimedState, CsvSource, NdjsonSource, is_field
 from tenantry.transfer.progress import Checkpoint, Counts, NotACheckpoint, Report
 from tenantry.transfer.service import Batch, Format
-from tenantry.transfer.sources import DatabaseSource, Item, Source, SourceFailed, count
+from tenantry.transfer.sources import DatabaseSource, Item, Source, SourceFailed
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -310,7 +311,7 @@ def export(file: str, environment: str, form: Format | None, **options: str | No
 
 
 def _export(database: Database, caller: Caller, form: Format, file: str) -> int:
-    total = partial(database.read, partial(count, caller=caller))
+    total = partial(database.read, partial(organizations.count, caller=caller))
     with _meter("exporting", total, 0) as advance, _written(file) as opened:
         scan = database.read_soon(lambda tx: service.export(tx, caller, form, opened, advance), scans=True)
         written: int = asyncio.run(_awaited(scan))

@@ -101,6 +101,15 @@ def delete(tx: Transaction, environment_id: str, organization_id: str) -> None:
 _WIRE: LiteralString = "SELECT id, wire FROM organizations WHERE environment_id = :environment_id"
 
 
+def count(tx: Transaction, environment_id: str) -> int:
+    """Return how many organizations an environment has."""
+    row = tx.one(
+        "SELECT COUNT(*) FROM organizations WHERE environment_id = :environment_id", environment_id=environment_id
+    )
+    found: int = row[0] if row else 0
+    return found
+
+
 def lock(tx: Transaction, environment_id: str, organization_ids: list[str]) -> None:
     """Lock the rows of organizations (at least one) until the transaction ends. On SQLite nobody else writes."""
     if tx.engine == "postgres":

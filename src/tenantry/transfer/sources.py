@@ -121,7 +121,7 @@ class DatabaseSource:
         self.lasts = True
 
     def total(self) -> int | None:
-        return self._database.read(partial(count, caller=self._caller))
+        return self._database.read(partial(service.count, caller=self._caller))
 
     def position(self) -> int | None:
         return None
@@ -139,16 +139,6 @@ def page_of(tx: Transaction, caller: Caller, after: str | None) -> list[bytes]:
     cursor = None if after is None else OrganizationCursor(after)
     page = service.list_page(tx, caller, ListOrganizations(order=Order.ASC, limit=_AT_ONCE, after=cursor))
     return [bytes(wire) for wire in page.data]
-
-
-def count(tx: Transaction, caller: Caller) -> int:
-    """Return how many organizations an environment has."""
-    row = tx.one(
-        "SELECT COUNT(*) FROM organizations WHERE environment_id = :environment_id",
-        environment_id=caller.environment_id,
-    )
-    found: int = row[0] if row else 0
-    return found
 
 
 def every(tx: Transaction, caller: Caller) -> Iterator[bytes]:
