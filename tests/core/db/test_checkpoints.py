@@ -1,6 +1,5 @@
 """Checkpoints of SQLite: the log stays short, and nobody writes while one is made."""
 
-import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -8,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tenantry.core.clock import system_clock
-from tenantry.core.db import Insertion, Transaction, World
+from tenantry.core.db import Insertion, Transaction
 from tenantry.core.db.sqlite import SqliteDatabase
 from tenantry.core.db.sqlite_checkpoint import Checkpoints
 
@@ -24,20 +22,7 @@ Opener = Callable[[], sqlite3.Connection]
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "t.db"
-
-
-@pytest.fixture
-def database(path: Path) -> Iterator[SqliteDatabase]:
-    opened = SqliteDatabase(path, World(system_clock(), os.urandom))
-    opened.write(lambda tx: tx.run("CREATE TABLE lines (number INTEGER PRIMARY KEY, line TEXT NOT NULL)"))
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def connect(path: Path, database: SqliteDatabase) -> Iterator[Opener]:
+def connect(path: Path, lines: SqliteDatabase) -> Iterator[Opener]:
     """Opens a connection that never waits, and makes no checkpoint by itself."""
     made: list[sqlite3.Connection] = []
 
@@ -55,8 +40,8 @@ def add(tx: Transaction, start: int) -> None:
     tx.insert_all(LINES, [(number, LINE) for number in range(start, start + AT_ONCE)])
 
 
-def count(database: SqliteDatabase) -> int:
-    row = database.read(lambda tx: tx.one("SELECT COUNT(*) FROM lines"))
+def count(lines: SqliteDatabase) -> int:
+    row = lines.read(lambda tx: tx.one("SELECT COUNT(*) FROM lines"))
     assert row is not None
     return int(row[0])
 
@@ -66,22 +51,22 @@ def is_copied(path: Path) -> bool:
     return path.with_name(f"{path.name}-wal").stat().st_size < LONGEST_LOG < path.stat().st_size
 
 
-def test_the_log_of_one_who_writes_stays_short(database: SqliteDatabase, path: Path) -> None:
+def test_the_log_of_one_who_writes_stays_short(lines: SqliteDatabase, path: Path) -> None:
     for start in range(0, ROUNDS * AT_ONCE, AT_ONCE):
-        database.write(partial(add, start=start))
+        lines.write(partial(add, start=start))
     assert is_copied(path)
-    assert count(database) == ROUNDS * AT_ONCE
+    assert count(lines) == ROUNDS * AT_ONCE
 
 
-async def test_the_log_of_an_event_loop_stays_short(database: SqliteDatabase, path: Path) -> None:
+async def test_the_log_of_an_event_loop_stays_short(lines: SqliteDatabase, path: Path) -> None:
     for start in range(0, ROUNDS * AT_ONCE, AT_ONCE):
-        await database.write_soon(partial(add, start=start))
+        await lines.write_soon(partial(add, start=start))
     assert is_copied(path)
-    assert count(database) == ROUNDS * AT_ONCE
+    assert count(lines) == ROUNDS * AT_ONCE
 
 
-def test_nobody_begins_to_write_while_one_is_made(database: SqliteDatabase, path: Path, connect: Opener) -> None:
-    database.write(partial(add, start=0))
+def test_nobody_begins_to_write_while_one_is_made(lines: SqliteDatabase, path: Path, connect: Opener) -> None:
+    lines.write(partial(add, start=0))
     writer, other = connect(), connect()
     refusals: list[str] = []
 
@@ -99,8 +84,8 @@ def test_nobody_begins_to_write_while_one_is_made(database: SqliteDatabase, path
     other.execute("BEGIN IMMEDIATE")
 
 
-def test_none_is_made_while_another_writes(database: SqliteDatabase, path: Path, connect: Opener) -> None:
-    database.write(partial(add, start=0))
+def test_none_is_made_while_another_writes(lines: SqliteDatabase, path: Path, connect: Opener) -> None:
+    lines.write(partial(add, start=0))
     writer, other = connect(), connect()
     checkpoints = Checkpoints(writer, guard=connect())
     before = path.stat().st_size

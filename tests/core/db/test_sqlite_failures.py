@@ -2,33 +2,17 @@
 
 import asyncio
 import contextlib
-import os
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tenantry.core.clock import system_clock
-from tenantry.core.db import Transaction, Work, World
+from tenantry.core.db import Transaction, Work
 from tenantry.core.db.sqlite import SqliteDatabase
 from tenantry.core.errors import DatabaseUnavailable
 
 PAGE_BYTES = 4096
 SECONDS = 60
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "t.db"
-
-
-@pytest.fixture
-def database(path: Path) -> Iterator[SqliteDatabase]:
-    opened = SqliteDatabase(path, World(system_clock(), os.urandom))
-    opened.write(lambda tx: tx.run("CREATE TABLE lines (number INTEGER PRIMARY KEY, line BLOB NOT NULL)"))
-    yield opened
-    opened.close()
 
 
 def add(number: int, pages: int = 0) -> Work[int]:
@@ -54,44 +38,44 @@ def outgrow_the_disk(tx: Transaction) -> int:
         tx.all("PRAGMA max_page_count = 1000000")
 
 
-async def outcomes(database: SqliteDatabase, works: list[Work[int]]) -> list[int | BaseException]:
-    asked = asyncio.gather(*(database.write_soon(work) for work in works), return_exceptions=True)
+async def outcomes(lines: SqliteDatabase, works: list[Work[int]]) -> list[int | BaseException]:
+    asked = asyncio.gather(*(lines.write_soon(work) for work in works), return_exceptions=True)
     return await asyncio.wait_for(asked, SECONDS)
 
 
-async def test_on_a_full_disk_nothing_is_kept_of_what_was_refused(database: SqliteDatabase) -> None:
+async def test_on_a_full_disk_nothing_is_kept_of_what_was_refused(lines: SqliteDatabase) -> None:
     asked: list[Work[int]] = [add(1), outgrow_the_disk, add(2), add(3)]
-    given = await outcomes(database, asked)
+    given = await outcomes(lines, asked)
     answered = [each for each in given if isinstance(each, int)]
     assert all(isinstance(each, int | DatabaseUnavailable) for each in given), given
     assert isinstance(given[1], DatabaseUnavailable)
-    assert database.read(numbers) == answered
+    assert lines.read(numbers) == answered
 
 
-async def test_a_full_disk_is_told_as_one_and_writing_goes_on(database: SqliteDatabase) -> None:
+async def test_a_full_disk_is_told_as_one_and_writing_goes_on(lines: SqliteDatabase) -> None:
     with pytest.raises(DatabaseUnavailable, match="full"):
-        await database.write_soon(outgrow_the_disk)
-    assert await outcomes(database, [add(1), add(2)]) == [1, 2]
-    assert database.read(numbers) == [1, 2]
+        await lines.write_soon(outgrow_the_disk)
+    assert await outcomes(lines, [add(1), add(2)]) == [1, 2]
+    assert lines.read(numbers) == [1, 2]
 
 
-async def test_a_write_in_the_thread_of_the_loop_leaves_the_loop_able_to_write(database: SqliteDatabase) -> None:
+async def test_a_write_in_the_thread_of_the_loop_leaves_the_loop_able_to_write(lines: SqliteDatabase) -> None:
     """It comes while the transaction of the loop is being committed by a thread."""
-    waiting = asyncio.ensure_future(database.write_soon(add(1)))
+    waiting = asyncio.ensure_future(lines.write_soon(add(1)))
     await asyncio.sleep(0)
-    group = database._groups[asyncio.get_running_loop()]
+    group = lines._groups[asyncio.get_running_loop()]
     while group._away is None:  # noqa: ASYNC110 (there is no event for it)
         await asyncio.sleep(0)
-    assert database.write(add(2)) == 2
+    assert lines.write(add(2)) == 2
     assert await asyncio.wait_for(waiting, SECONDS) == 1
-    assert await outcomes(database, [add(3)]) == [3]
-    assert database.read(numbers) == [1, 2, 3]
+    assert await outcomes(lines, [add(3)]) == [3]
+    assert lines.read(numbers) == [1, 2, 3]
 
 
 async def test_a_file_that_is_no_database_any_more_is_told_as_such_each_time(
-    database: SqliteDatabase, path: Path
+    lines: SqliteDatabase, path: Path
 ) -> None:
-    assert await outcomes(database, [add(1)]) == [1]
+    assert await outcomes(lines, [add(1)]) == [1]
     with contextlib.closing(sqlite3.connect(path)) as other:
         other.execute("DELETE FROM lines")
         other.commit()
@@ -99,5 +83,5 @@ async def test_a_file_that_is_no_database_any_more_is_told_as_such_each_time(
     with path.open("r+b") as file:
         file.write(b"not a database at all" * 100)
     for number in (2, 3):
-        (given,) = await outcomes(database, [add(number)])
+        (given,) = await outcomes(lines, [add(number)])
         assert isinstance(given, DatabaseUnavailable), given
