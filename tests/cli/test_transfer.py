@@ -115,6 +115,7 @@ WRONG = (
     (("import", "x.csv", *ONE, "--map", "name=A", "--map", "name=B"), "is named twice"),
     (("import", "x.ndjson", *ONE, "--map", "name=N"), "is for CSV"),
     (("diff", "x.ndjson", "workos", "--map", "name=N"), "is for CSV"),
+    (("import", "x.ndjson", *ONE, "--domain-state", "verified"), "is for CSV"),
     (("import", ".", *ONE), "Cannot read .: it is a folder."),
     (("import", "HTTP://[::1", *ONE, "--key", "k"), "is not the address of a server"),
     (("import", "-", *ONE, "--report", "none/r"), "Make it first"),
@@ -133,6 +134,13 @@ def test_what_cannot_be_done_says_what_to_do(at: Tenantry, tmp_path: Path) -> No
         assert told in " ".join(done.stderr.split()), arguments
         assert "Traceback" not in done.stderr, arguments
         assert list(tmp_path.iterdir()) == [], arguments
+
+
+def test_links_that_lead_in_a_circle_are_told(at: Tenantry, tmp_path: Path) -> None:
+    (tmp_path / "circle").symlink_to("round")
+    (tmp_path / "round").symlink_to("circle")
+    for arguments in (("export", "circle"), ("import", "circle"), ("import", "-", "--report", "circle")):
+        assert "circle: its symbolic links lead in a circle." in at(*arguments, *ONE).stderr, arguments
 
 
 def test_what_is_read_is_never_written_over(at: Tenantry, tmp_path: Path) -> None:

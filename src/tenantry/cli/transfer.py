@@ -92,9 +92,7 @@ def _reading_options(command: Command) -> Command:
                 "--domain-state",
                 "state",
                 type=click.Choice(get_args(ClaimedState)),
-                default="pending",
-                show_default=True,
-                help="CSV: what new domains are: to be proved by DNS, or taken at your word.",
+                help="CSV: what new domains are: to be proved by DNS, or taken at your word.  [default: pending]",
             ),
             click.option(
                 "--requests-per-second",
@@ -146,11 +144,11 @@ def import_(
     checkpoint: Path,
     rate: float,
     columns: tuple[str, ...],
-    state: ClaimedState,
+    state: ClaimedState | None,
     **options: str | None,
 ) -> None:
     """Take organizations in from a source."""
-    reading = _Reading(rate, _mapped(columns, source), state)
+    reading = _reading(rate, columns, state, source)
     told = report or (_DRY_REPORT if dry_run else _REPORT)
     # The program itself is not garbage, and what a batch is made of goes with the batch: to look through either
     # as batches come and go took a tenth of the time.
@@ -205,7 +203,7 @@ def _check_outputs(read: dict[str, Path | None], to_write: dict[str, Path]) -> N
 
 
 def _is_same(one: Path, other: Path) -> bool:
-    return one.resolve() == other.resolve() or (one.exists() and other.exists() and one.samefile(other))
+    return output.real(one) == output.real(other) or (one.exists() and other.exists() and one.samefile(other))
 
 
 def _file_of(place: str) -> Path | None:
@@ -345,10 +343,10 @@ def diff(
     key_b: str | None,
     rate: float,
     columns: tuple[str, ...],
-    state: ClaimedState,
+    state: ClaimedState | None,
 ) -> None:
     """Tell which organizations of two places are not the same."""
-    reading = _Reading(rate, _mapped(columns, a, b), state)
+    reading = _reading(rate, columns, state, a, b)
     try:
         with _told():
             differing = _compare((("A", a, key_a), ("B", b, key_b)), reading)
@@ -438,10 +436,19 @@ def _told() -> Iterator[None]:
         raise click.ClickException(f"{where}{error.strerror or error}.") from error
 
 
-def _mapped(columns: tuple[str, ...], *places: str) -> dict[str, str]:
-    """Return the column of each field. Ends the command when one is not said rightly, or there is no table."""
-    if columns and not any(_is_table(place) for place in places):
-        raise _wrong_map(f"is for CSV, and {' and '.join(places)} is none.")
+def _reading(rate: float, columns: tuple[str, ...], state: ClaimedState | None, *places: str) -> _Reading:
+    """Return how the places are read. Ends the command when an option is not said rightly, or without use."""
+    if not any(_is_table(place) for place in places):
+        none = f"is for CSV, and {' and '.join(places)} is none."
+        if columns:
+            raise _wrong_map(none)
+        if state is not None:
+            raise click.BadParameter(none, param_hint="--domain-state")
+    return _Reading(rate, _mapped(columns), state or "pending")
+
+
+def _mapped(columns: tuple[str, ...]) -> dict[str, str]:
+    """Return the column of each field. Ends the command when one is not said rightly."""
     mapped: dict[str, str] = {}
     for each in columns:
         field, equals, column = each.partition("=")

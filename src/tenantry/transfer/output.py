@@ -3,6 +3,7 @@
 What is there and is no regular file, a device or a pipe, is written as it stands. Links are followed.
 """
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -13,6 +14,14 @@ from typing import BinaryIO
 _DESCRIPTORS = Path("/proc/self/fd")
 
 
+def real(path: Path) -> Path:
+    """Return the path that a path stands for, with no symbolic links. Raises OSError where they lead in a circle."""
+    found = Path(os.path.realpath(path))
+    if found.is_symlink():
+        raise OSError(errno.ELOOP, "its symbolic links lead in a circle. Name another file", str(path))
+    return found
+
+
 def is_stream(path: Path) -> bool:
     """Return whether a name stands for something that is no regular file, or for a file that is open already."""
     return _descriptor(path) is not None or (path.exists() and not path.is_file())
@@ -20,21 +29,21 @@ def is_stream(path: Path) -> bool:
 
 def part_of(path: Path) -> Path:
     """Return where a file is until it is whole: beside the one whose name it takes."""
-    real = path.resolve()
-    return real.with_name(real.name + ".part")
+    place = real(path)
+    return place.with_name(place.name + ".part")
 
 
 def check_writable(path: Path) -> None:
     """Raise OSError, with what to do in words, when a file cannot be made there."""
-    real = path.resolve()
-    if real.is_dir():
+    place = real(path)
+    if place.is_dir():
         raise IsADirectoryError(0, "it is a folder. Name a file in it", str(path))
     if is_stream(path):
         return
-    if not real.parent.is_dir():
-        raise FileNotFoundError(0, f"there is no folder {real.parent}. Make it first", str(path))
-    if not os.access(real.parent, os.W_OK | os.X_OK):
-        raise PermissionError(0, f"nothing can be written to {real.parent}", str(path))
+    if not place.parent.is_dir():
+        raise FileNotFoundError(0, f"there is no folder {place.parent}. Make it first", str(path))
+    if not os.access(place.parent, os.W_OK | os.X_OK):
+        raise PermissionError(0, f"nothing can be written to {place.parent}", str(path))
 
 
 @contextmanager
@@ -48,7 +57,7 @@ def written(path: Path) -> Iterator[BinaryIO]:
     try:
         with open_part(path) as file:
             yield file
-        part.replace(path.resolve())
+        part.replace(real(path))
     except BaseException:
         part.unlink(missing_ok=True)
         raise
