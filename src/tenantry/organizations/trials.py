@@ -2,20 +2,12 @@
 
 import sqlite3
 from collections.abc import Iterable
-from typing import NamedTuple
 
 import msgspec
 
+from tenantry.organizations.claims import Claim
+
 _encode = msgspec.json.Encoder().encode
-
-
-class Claim(NamedTuple):
-    """An organization takes a value that it has for itself, as an external id, or lets go of it."""
-
-    kind: str
-    value: str
-    organization_id: str
-    holds: bool
 
 
 class Trial:

@@ -15,7 +15,7 @@ _DESCRIPTORS = Path("/proc/self/fd")
 
 
 def real(path: Path) -> Path:
-    """Return the path that a path stands for, with no symbolic links. Raises OSError where they lead in a circle."""
+    """Return the path that symbolic links lead to. Raises OSError when they lead in a circle."""
     found = Path(os.path.realpath(path))
     if found.is_symlink():
         raise OSError(errno.ELOOP, "its symbolic links lead in a circle. Name another file", str(path))
