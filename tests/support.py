@@ -192,6 +192,20 @@ class Server:
         self.kill()
         raise AssertionError(f"the server did not start:\n{self.log.read_text()}")
 
+    def settled_memory(self) -> int:
+        """Return the memory that the process holds, in bytes, once it has stayed within 1 MiB for a second."""
+        deadline = time.monotonic() + _SETTLE_SECONDS
+        since, held = time.monotonic(), self._resident()
+        while time.monotonic() - since < 1 and time.monotonic() < deadline:
+            time.sleep(0.05)
+            if abs(self._resident() - held) > 1 << 20:
+                since, held = time.monotonic(), self._resident()
+        return held
+
+    def _resident(self) -> int:
+        lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS"))
+
     def kill(self) -> None:
         """End the process as a power cut would."""
         self.process.kill()

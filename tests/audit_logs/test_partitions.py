@@ -27,10 +27,15 @@ def test_a_time_is_of_a_month() -> None:
     assert partitions.month_of(milliseconds_of("2026-11-30T23:59:59.999Z")) == (2026, 11)
 
 
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True, scope="session")
+def test_sqlite_has_no_months(database: Database) -> None:
+    before = database.read(lambda tx: tx.all("SELECT name FROM sqlite_schema"))
+    partitions.maintain(database)
+    assert database.read(lambda tx: tx.all("SELECT name FROM sqlite_schema")) == before
+
+
+@pytest.mark.parametrize("engine", ["postgres"], indirect=True, scope="session")
 def test_months_are_made_ahead_and_dropped_when_they_are_empty(database: Database, now: list[int]) -> None:
-    if database.engine == "sqlite":
-        partitions.maintain(database)
-        return
     environment_id = grant(database).environment_id
     declare(database, environment_id)
     organization_id = new_organization(database, environment_id)
@@ -51,9 +56,8 @@ def test_months_are_made_ahead_and_dropped_when_they_are_empty(database: Databas
     assert months(database) == {(2027, 5), (2027, 6), (2027, 7)}
 
 
+@pytest.mark.parametrize("engine", ["postgres"], indirect=True, scope="session")
 def test_a_month_that_the_default_partition_has_begun_stays_there(database: Database, now: list[int]) -> None:
-    if database.engine == "sqlite":
-        return
     environment_id = grant(database).environment_id
     declare(database, environment_id)
     organization_id = new_organization(database, environment_id)

@@ -163,11 +163,10 @@ def test_a_server_that_is_told_to_stop_waits_for_what_is_under_way(
     assert len(receiver.received()) == 3
 
 
+@pytest.mark.parametrize("engine", ["postgres"], indirect=True, scope="session")
 def test_several_processes_share_the_work_and_send_nothing_twice(
     database_url: str, hook_database: Database, receive: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if hook_database.engine == "sqlite":
-        return  # one process serves a SQLite file
     for name, value in SETTINGS.items():
         monkeypatch.setenv(name, value)
     receiver, access = receive(), grant(hook_database)
