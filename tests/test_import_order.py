@@ -15,7 +15,20 @@ ORDER = [
 ]
 CORE_ORDER = [
     *("clock", "entropy", "retry", "ids", "errors", "parsing", "effort", "cells", "addresses", "targets"),
-    *("outgoing", "signature", "client", "log", "caller", "db", "forms", "page", "routing", "throttle", "watch"),
+    *(
+        "outgoing",
+        "signature",
+        "client",
+        "log",
+        "caller",
+        "hints",
+        "db",
+        "forms",
+        "page",
+        "routing",
+        "throttle",
+        "watch",
+    ),
     *("endpoints", "validation", "decode", "idempotency", "faces", "exchange", "http", "openapi", "reference"),
 ]
 SOURCE = ROOT / "src" / "tenantry"

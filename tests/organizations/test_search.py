@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from support import caller_in, fresh_database_url, grant, open_migrated
 from tenantry.core.db import Database, Transaction, World, migrate, open_database
 from tenantry.core.db.migrate import migrations
+from tenantry.core.hints import Hints
 from tenantry.core.page import Order, bounds
 from tenantry.organizations import index_postgres, service, store
-from tenantry.organizations.search import fold, terms_of_name
+from tenantry.organizations.search import TERM_BYTES, Sample, fold, rarest_terms, terms_of_name
 from tenantry.organizations.wire import (
     CreateOrganization,
     ListOrganizations,
@@ -41,8 +42,9 @@ _RARE = ["Zebra Quartz Holdings", "%_%_%_%", "'; DROP --", "東京都庁舎", "�
 class Directory:
     """Two environments with many organizations, and what is in them according to plain Python."""
 
-    def __init__(self, database: Database, random: Random) -> None:
+    def __init__(self, database: Database, world: World, random: Random) -> None:
         self.database = database
+        self._world = world
         self.environments = [grant(database).environment_id for _ in range(2)]
         self.names: dict[str, dict[str, str]] = {each: {} for each in self.environments}
         for environment_id in self.environments:
@@ -61,6 +63,10 @@ class Directory:
         if index % 200 == 75:
             return _RARE[index // 200]
         return "".join(random.choice(_PIECES) for _ in range(random.randrange(1, 6)))
+
+    def forget(self) -> None:
+        """Do as a process does that has just begun: it has seen no names yet."""
+        self._world.hints = Hints()
 
     def id_at(self, environment_id: str, place: int) -> str:
         """Return the id of one of an environment's organizations."""
@@ -110,8 +116,9 @@ def directory(engine: str, postgres: str | None, tmp_path_factory: pytest.TempPa
         return ticks[0]
 
     with fresh_database_url(engine, tmp_path_factory.mktemp("search"), postgres) as url:
-        database = open_migrated(url, World(clock, system_world().entropy))
-        yield Directory(database, Random(6))
+        world = World(clock, system_world().entropy)
+        database = open_migrated(url, world)
+        yield Directory(database, world, Random(6))
         database.close()
 
 
@@ -144,6 +151,8 @@ def test_a_search_finds_what_a_look_through_all_names_finds(directory: Directory
     )
     towards = data.draw(st.sampled_from(["after", "before"]))
     query = msgspec.structs.replace(query, **{towards: cursor})
+    if data.draw(st.booleans()):
+        directory.forget()
     # With a million organizations neither of these reaches to the end.
     few = data.draw(st.sampled_from([2, index_postgres.FEW]))
     far = data.draw(st.sampled_from([400, index_postgres.FAR]))
@@ -182,6 +191,41 @@ def test_paging_through_a_search_shows_each_match_once(directory: Directory) -> 
             after = OrganizationCursor(page.list_metadata.after)
         everything = ListOrganizations(search=text, order=Order.DESC, limit=10_000)
         assert shown == directory.expected(environment_id, text, everything)
+
+
+def test_names_that_came_since_others_were_looked_at_are_found(database: Database) -> None:
+    """What is remembered of an environment's names is out of date: nothing was a Zebra, now they all are."""
+    environment_id = grant(database).environment_id
+    database.write(lambda tx: [_create(tx, environment_id, f"Filler {index}") for index in range(600)])
+    assert _found(database, environment_id, "zebra quartz", limit=10) == set()
+    names = {f"Zebra Quartz {index}" for index in range(600)}
+    database.write(lambda tx: [_create(tx, environment_id, name) for name in sorted(names)])
+    assert _found(database, environment_id, "zebra quartz", limit=1_000) == names
+    assert len(_found(database, environment_id, "ra", limit=10)) == 10
+
+
+@given(names=st.lists(TEXTS, max_size=20), text=st.text(min_size=TERM_BYTES, max_size=40), parts=st.integers(1, 4))
+def test_the_terms_looked_up_are_in_every_name_that_holds_the_text(
+    names: list[str], text: str, parts: int
+) -> None:
+    sample = Sample("\n".join(names))
+    chosen = rarest_terms("environment_01ABCDEF", text, sample, parts)
+    assert 1 <= len(chosen) <= parts
+    assert set(chosen) <= set(terms_of_name("environment_01ABCDEF", f"before {text} behind"))
+
+
+@given(names=st.lists(TEXTS, max_size=20))
+def test_a_sample_counts_no_term_less_often_than_it_is_there(names: list[str]) -> None:
+    text = "\n".join(names).encode()
+    sample = Sample("\n".join(names))
+    terms = Counter(text[start : start + TERM_BYTES] for start in range(len(text) - TERM_BYTES + 1))
+    assert all(sample.count(term) >= count for term, count in terms.items())
+
+
+def test_of_the_terms_of_a_text_the_rarest_is_looked_up() -> None:
+    sample = Sample("acme holdings\nacme logistics\nzebra holdings")
+    [chosen] = rarest_terms("environment_01ABCDEF", "acme zebra holdings", sample, 1)
+    assert bytes.fromhex(chosen[6:]).decode() in {"cme z", "me ze", "e zeb", " zebr"}
 
 
 def test_many_written_at_once_of_which_one_fails_are_all_found(database: Database) -> None:

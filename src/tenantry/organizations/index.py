@@ -1,8 +1,8 @@
 """Organizations by a text in their name, and the index that finds them.
 
 Whoever reads a page wants its first rows in the order of ids. Where many names match, they are
-found by walking in that order; where few do, by the index of terms. So a short walk comes first,
-then a look at a few more names, which tells how many match and which terms are rare.
+found by walking in that order; where few do, by the index of terms. Some names that were looked at before tell
+which way is the short one, and which terms are rare; where there are none yet, a short walk comes first.
 """
 
 from typing import LiteralString

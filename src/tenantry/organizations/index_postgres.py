@@ -1,7 +1,7 @@
 """Organizations by a text in their name on PostgreSQL, whose index gives all that have the terms, in no order.
 
 Each statement goes to another process and back. So the first one walks, and brings names along that tell
-which way is the short one.
+which way is the short one: for the same search and for those that come after it.
 """
 
 from collections.abc import Iterable
@@ -9,7 +9,8 @@ from typing import LiteralString
 
 from tenantry.core.db import Row, Transaction
 from tenantry.core.page import Bounds, cursor_of, in_order, past
-from tenantry.organizations.search import Match, beginning, is_short, matches_of, rarest_terms
+from tenantry.organizations import samples
+from tenantry.organizations.search import Match, Sample, beginning, is_short, matches_of, rarest_terms
 
 CONTAINS: LiteralString = "strpos(folded_name, :text) > 0"
 
@@ -27,9 +28,12 @@ _WAITING = 256
 
 def select_page(tx: Transaction, environment_id: str, text: str, limits: Bounds) -> list[Match]:
     """Return the matches within `limits`, in walking order, and one more than a page takes if there is one."""
-    found, sample = _near(tx, environment_id, text, limits)
-    if sample is None:
-        return found
+    sample = samples.last_seen(tx, environment_id)
+    if sample is None or text in sample:
+        found, names = _near(tx, environment_id, text, limits)
+        if names is None:
+            return found
+        sample = samples.keep(tx, environment_id, names)
     terms = _terms(environment_id, text, sample)
     # Where the first names hold the text, a longer walk likely fills the page.
     page = None if text in sample else _look_up(tx, environment_id, text, limits, terms, FEW)
@@ -119,7 +123,7 @@ def _look_up(
     return sorted(_matches(rows), reverse=limits.descending)
 
 
-def _terms(environment_id: str, text: str, sample: str) -> str:
+def _terms(environment_id: str, text: str, sample: Sample) -> str:
     """Return what to ask the index for: names with the beginning of a term, or with several terms."""
     if is_short(text):
         return beginning(environment_id, text) + ":*"

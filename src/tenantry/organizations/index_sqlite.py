@@ -9,13 +9,14 @@ import msgspec
 
 from tenantry.core.db import Transaction
 from tenantry.core.page import Bounds, cursor_of, in_order, past
+from tenantry.organizations import samples
 from tenantry.organizations.places import END, first_of_millisecond, last_of_millisecond, likely_place
-from tenantry.organizations.search import Match, beginning, is_short, rarest_terms, terms_of_name
+from tenantry.organizations.search import Match, Sample, beginning, is_short, rarest_terms, terms_of_name
 
 CONTAINS: LiteralString = "instr(folded_name, :text) > 0"
 
 _NEAR = 200
-_SAMPLED = 150
+_SAMPLED = 300
 _FAR = 5_000
 _TERMS = 2
 _WAITING = 256
@@ -23,11 +24,15 @@ _WAITING = 256
 
 def select_page(tx: Transaction, environment_id: str, text: str, limits: Bounds) -> list[Match]:
     """Return the matches within `limits`, in walking order, and one more than a page takes if there is one."""
+    sample = samples.last_seen(tx, environment_id)
+    if sample is not None and text not in sample:
+        return _look_up(tx, environment_id, text, limits, sample)
     edge = _edge(tx, environment_id, limits, _NEAR)
     found = _walk(tx, environment_id, text, limits, edge)
     if edge is None or len(found) > limits.limit:
         return found
-    sample = _sample(tx, environment_id, limits, edge)
+    if sample is None:
+        sample = samples.keep(tx, environment_id, _names(tx, environment_id, limits, edge))
     if is_short(text) and (found or text in sample):
         # Likely in enough names that a longer walk fills the page.
         edge = _edge(tx, environment_id, limits, _FAR)
@@ -93,7 +98,7 @@ def _walk(tx: Transaction, environment_id: str, text: str, limits: Bounds, edge:
     return [(row[0], msgspec.Raw(row[1])) for row in found]
 
 
-def _sample(tx: Transaction, environment_id: str, limits: Bounds, edge: str) -> str:
+def _names(tx: Transaction, environment_id: str, limits: Bounds, edge: str) -> str:
     """Return some names from the row `edge` on, one a line."""
     row = tx.one(
         "SELECT group_concat(folded_name, char(10)) FROM (SELECT folded_name FROM organizations"
@@ -108,7 +113,7 @@ def _sample(tx: Transaction, environment_id: str, limits: Bounds, edge: str) -> 
     return (row[0] if row else None) or ""
 
 
-def _look_up(tx: Transaction, environment_id: str, text: str, limits: Bounds, sample: str) -> list[Match]:
+def _look_up(tx: Transaction, environment_id: str, text: str, limits: Bounds, sample: Sample) -> list[Match]:
     """Return the matches that the index knows of, in the order of places, and those that wait for it.
 
     That is the order of ids but for those of one millisecond, so the last of these is
@@ -127,7 +132,7 @@ def _look_up(tx: Transaction, environment_id: str, text: str, limits: Bounds, sa
     return [(row[1], msgspec.Raw(row[2])) for row in found[: limits.limit + 1]]
 
 
-def _terms(environment_id: str, text: str, sample: str) -> str:
+def _terms(environment_id: str, text: str, sample: Sample) -> str:
     """Return what to ask the index for: names with the beginning of a term, or with several terms."""
     if is_short(text):
         return beginning(environment_id, text) + "*"

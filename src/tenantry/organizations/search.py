@@ -8,6 +8,7 @@ of one.
 
 from collections.abc import Iterable
 from typing import Any
+from zlib import crc32
 
 import msgspec
 
@@ -19,6 +20,8 @@ _DIGITS = 2 * TERM_BYTES
 _PADDING = "00" * (TERM_BYTES - 1)
 _SPACE_LETTERS = 6
 _MOST_TRIED = 16
+_NUMBERS = 1 << 14
+_MOST_COUNTED = 255
 
 
 def matches_of(rows: Iterable[tuple[Any, ...]]) -> list[Match]:
@@ -50,23 +53,48 @@ def beginning(environment_id: str, folded: str) -> str:
     return _space(environment_id) + folded.encode().hex()
 
 
-def rarest_terms(environment_id: str, folded: str, sample: str, parts: int) -> list[str]:
+class Sample:
+    """Some folded names, one a line, which tell what is common in an environment and what is rare."""
+
+    def __init__(self, names: str) -> None:
+        self.names = names
+        text = names.encode()
+        # Terms that share a number are taken for more common than they are, which costs time at most.
+        self._counts = bytearray(_NUMBERS)
+        for start in range(len(text) - TERM_BYTES + 1):
+            number = _number(text[start : start + TERM_BYTES])
+            if self._counts[number] < _MOST_COUNTED:
+                self._counts[number] += 1
+
+    def __contains__(self, text: str) -> bool:
+        return text in self.names
+
+    def count(self, term: bytes) -> int:
+        """Return how often a term is in the names, up to 255, or some more."""
+        return self._counts[_number(term)]
+
+
+def rarest_terms(environment_id: str, folded: str, sample: Sample, parts: int) -> list[str]:
     """Return a term of each of `parts` of a text that is not short: the rarest there in `sample`.
 
     Those of one word would often stand in the same names; those of parts seldom do.
     """
-    text, names = folded.encode(), sample.encode()
+    text = folded.encode()
     count = len(text) - TERM_BYTES + 1
     length = -(-count // parts)
-    chosen = [_rarest(text, range(start, min(start + length, count)), names) for start in range(0, count, length)]
+    chosen = [_rarest(text, range(start, min(start + length, count)), sample) for start in range(0, count, length)]
     return [_space(environment_id) + term.hex() for term in chosen]
 
 
-def _rarest(text: bytes, starts: range, names: bytes) -> bytes:
+def _rarest(text: bytes, starts: range, sample: Sample) -> bytes:
     """Return the rarest of some terms; of equals one that reaches from a word into the next, which is rarer."""
     some = starts[:: -(-len(starts) // _MOST_TRIED)]
     terms = [text[start : start + TERM_BYTES] for start in some]
-    return min(terms, key=lambda term: (names.count(term), b" " not in term[1:-1]))
+    return min(terms, key=lambda term: (sample.count(term), b" " not in term[1:-1]))
+
+
+def _number(term: bytes) -> int:
+    return crc32(term) % _NUMBERS
 
 
 def _space(environment_id: str) -> str:

@@ -11,6 +11,7 @@ import msgspec
 
 from tenantry.core.clock import Clock, timestamp
 from tenantry.core.entropy import Entropy, alphanumeric
+from tenantry.core.hints import Hints
 from tenantry.core.ids import IdSource
 
 T = TypeVar("T")
@@ -27,12 +28,13 @@ class Collision(Exception):
 
 
 class World:
-    """What a transaction takes from outside: the time and randomness."""
+    """What a transaction takes from outside: the time, randomness and what was seen before."""
 
     def __init__(self, clock: Clock, entropy: Entropy) -> None:
         self.clock = clock
         self.entropy = entropy
         self.ids = IdSource(entropy)
+        self.hints = Hints()
 
 
 Values = tuple[object, ...]
@@ -89,7 +91,8 @@ class Transaction(ABC):
     Statements name their parameters `:name`. A list given to `IN :name` stands for
     its items, texts or numbers; it must not be empty. Rows are tuples, in the order of the columns.
     `engine` is for the few statements that must differ. `known` is there where several requests
-    that only add rows share the transaction: what one has looked up, the next need not.
+    that only add rows share the transaction: what one has looked up, the next need not. `hints` are what
+    transactions before have seen.
     """
 
     engine: ClassVar[str]
@@ -97,6 +100,7 @@ class Transaction(ABC):
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self.hints = world.hints
         self.milliseconds = world.clock()
         self.now = timestamp(self.milliseconds)
 
