@@ -8,6 +8,7 @@ import hypothesis
 import pytest
 
 import dns_server
+import support
 from dns_server import NameServers
 from support import (
     IN_CI,
@@ -58,8 +59,17 @@ def name_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NameServe
 
 @pytest.fixture
 def database_url(engine: str, postgres: str | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of an empty database of the test's own."""
+    """The address of a migrated database of the test's own."""
     with fresh_database_url(engine, tmp_path_factory.mktemp("database"), postgres) as url:
+        yield url
+
+
+@pytest.fixture
+def empty_database_url(
+    engine: str, postgres: str | None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """The address of a database of the test's own that is not migrated yet."""
+    with support.empty_database_url(engine, tmp_path_factory.mktemp("database"), postgres) as url:
         yield url
 
 
@@ -126,6 +136,14 @@ def unique_api(server: Server, shared_database: Database) -> Iterator[httpx.Clie
     """An HTTP client in an environment where a domain belongs to one organization only."""
     with client(server.base_url, grant(shared_database, domain_policy="unique").key) as opened:
         yield opened
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return how many processes run the tests: more than processors, since a good part of them wait.
+
+    Each has some ten connections to PostgreSQL, which by default allows a hundred.
+    """
+    return min(2 * (os.cpu_count() or 1), 8)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -1,5 +1,6 @@
 """What tests are built from: databases, server processes, environments with a key."""
 
+import atexit
 import contextlib
 import os
 import secrets
@@ -7,9 +8,11 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from urllib.parse import quote
 
@@ -52,21 +55,74 @@ def postgres_url() -> str | None:
 
 
 @contextlib.contextmanager
-def fresh_database_url(engine: str, folder: Path, postgres: str | None) -> Iterator[str]:
-    """Yield the address of an empty database of its own, and drop it afterwards."""
+def empty_database_url(engine: str, folder: Path, postgres: str | None) -> Iterator[str]:
+    """Yield the address of an empty database of its own, and drop it afterwards. On PostgreSQL it is a schema."""
     if engine == "sqlite":
         yield f"sqlite:///{folder / f'{secrets.token_hex(4)}.db'}"
         return
     assert postgres is not None
     schema = f"tenantry_test_{secrets.token_hex(6)}"
-    with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute(f"CREATE SCHEMA {schema}".encode())
+    _run(postgres, f"CREATE SCHEMA {schema}")
     separator = "&" if "?" in postgres else "?"
     try:
         yield f"{postgres}{separator}options={quote(f'-csearch_path={schema}')}"
     finally:
-        with psycopg.connect(postgres, autocommit=True) as connection:
-            connection.execute(f"DROP SCHEMA {schema} CASCADE".encode())
+        _run(postgres, f"DROP SCHEMA {schema} CASCADE")
+
+
+@contextlib.contextmanager
+def fresh_database_url(engine: str, folder: Path, postgres: str | None) -> Iterator[str]:
+    """Yield the address of a migrated database of its own, and drop it afterwards.
+
+    It is a copy: to make one by migrations takes ten times as long.
+    """
+    if engine == "sqlite":
+        path = folder / f"{secrets.token_hex(4)}.db"
+        path.write_bytes(_migrated_file())
+        yield f"sqlite:///{path}"
+        return
+    assert postgres is not None
+    with _postgres_database(postgres, f" TEMPLATE {_migrated_database(postgres)}") as name:
+        yield _in_database(postgres, name)
+
+
+@cache
+def _migrated_file() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "migrated.db"
+        open_migrated(f"sqlite:///{path}").close()
+        return path.read_bytes()
+
+
+@cache
+def _migrated_database(postgres: str) -> str:
+    """Return the name of a migrated database that copies are made of, which is there until the process ends."""
+    made = contextlib.ExitStack()
+    atexit.register(made.close)
+    name = made.enter_context(_postgres_database(postgres))
+    open_migrated(_in_database(postgres, name)).close()
+    return name
+
+
+@contextlib.contextmanager
+def _postgres_database(postgres: str, like: str = "") -> Iterator[str]:
+    name = f"tenantry_test_{secrets.token_hex(6)}"
+    _run(postgres, f"CREATE DATABASE {name}{like}")
+    try:
+        yield name
+    finally:
+        _run(postgres, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _in_database(postgres: str, name: str) -> str:
+    """Return the address of another database of the same server."""
+    place, question, options = postgres.partition("?")
+    return place[: place.rindex("/") + 1] + name + question + options
+
+
+def _run(postgres: str, statement: str) -> None:
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute(statement.encode())
 
 
 def open_migrated(url: str, world: World | None = None) -> Database:

@@ -57,8 +57,8 @@ def copy_event(tx: Transaction) -> int:
     return position
 
 
-def test_events_of_before_are_kept_and_sealed(database_url: str) -> None:
-    database = open_database(database_url, system_world())
+def test_events_of_before_are_kept_and_sealed(empty_database_url: str) -> None:
+    database = open_database(empty_database_url, system_world())
     database.write(migrate._create_record)
     before = [step for step in migrations(database.engine) if step.number <= 10]
     for step in before:

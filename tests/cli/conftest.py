@@ -33,10 +33,3 @@ def tenantry(tmp_path: Path) -> Tenantry:
         )
 
     return run
-
-
-@pytest.fixture
-def migrated_url(database_url: str, tenantry: Tenantry) -> str:
-    """The address of a database of the test's own that `tenantry migrate` has seen."""
-    assert tenantry("migrate", "--database", database_url).returncode == 0
-    return database_url

@@ -18,8 +18,8 @@ Streams = Callable[..., str]
 
 
 @pytest.fixture
-def organization_id(migrated_url: str) -> str:
-    database = open_migrated(migrated_url)
+def organization_id(database_url: str) -> str:
+    database = open_migrated(database_url)
     row = database.write(lambda tx: environments.create_environment(tx, "Production"))
     made = new_organization(database, row.id)
     database.close()
@@ -27,11 +27,11 @@ def organization_id(migrated_url: str) -> str:
 
 
 @pytest.fixture
-def streams(tenantry: Tenantry, migrated_url: str, organization_id: str) -> Streams:
+def streams(tenantry: Tenantry, database_url: str, organization_id: str) -> Streams:
     """Runs `tenantry audit streams` and returns what it prints: on standard error, when it `fails`."""
 
     def run(*arguments: str, fails: bool = False) -> str:
-        place = ("--environment", "Production", "--database", migrated_url)
+        place = ("--environment", "Production", "--database", database_url)
         # Where the addresses of documentation may be sent to.
         sends = arguments[0] in {"add", "update"}
         allowed = ("--webhook-allowed-networks", "203.0.113.0/24") if sends else ()

@@ -9,24 +9,26 @@ from tenantry.core.db import Transaction, migrate
 Tenantry = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def test_migrate_applies_each_step_once_and_says_so(tenantry: Tenantry, database_url: str) -> None:
-    first = tenantry("migrate", "--database", database_url)
-    second = tenantry("migrate", "--database", database_url)
+def test_migrate_applies_each_step_once_and_says_so(tenantry: Tenantry, empty_database_url: str) -> None:
+    first = tenantry("migrate", "--database", empty_database_url)
+    second = tenantry("migrate", "--database", empty_database_url)
     assert first.returncode == second.returncode == 0, first.stderr + second.stderr
     *applied, closing = first.stdout.splitlines()
     assert [line.split()[0] for line in applied] == ["applied"] * len(migrate.migrations("sqlite"))
     assert second.stdout == f"{closing}\n"
 
 
-def test_migrate_refuses_a_database_that_a_newer_tenantry_made(tenantry: Tenantry, database_url: str) -> None:
-    database = open_migrated(database_url)
+def test_migrate_refuses_a_database_that_a_newer_tenantry_made(
+    tenantry: Tenantry, empty_database_url: str
+) -> None:
+    database = open_migrated(empty_database_url)
 
     def from_the_future(tx: Transaction) -> None:
         tx.run("INSERT INTO schema_migrations (number, name, applied_at) VALUES (9999, 'later', '')")
 
     database.write(from_the_future)
     database.close()
-    refused = tenantry("migrate", "--database", database_url)
+    refused = tenantry("migrate", "--database", empty_database_url)
     assert refused.returncode == 1
     assert "migration 9999" in refused.stderr
     assert "Traceback" not in refused.stderr

@@ -20,8 +20,8 @@ ENVIRONMENT = "Production"
 
 
 @pytest.fixture
-def database(migrated_url: str) -> Iterator[Database]:
-    opened = open_migrated(migrated_url)
+def database(database_url: str) -> Iterator[Database]:
+    opened = open_migrated(database_url)
     yield opened
     opened.close()
 
@@ -38,11 +38,11 @@ def zone(name_servers: NameServers) -> Zone:
 
 
 @pytest.fixture
-def doctor(tenantry: Callable[..., Done], migrated_url: str, name_servers: NameServers) -> Doctor:
+def doctor(tenantry: Callable[..., Done], database_url: str, name_servers: NameServers) -> Doctor:
     """Runs `tenantry domains doctor` with the tests' resolver."""
 
     def run(*arguments: str) -> Done:
-        given = ("--database", migrated_url, "--dns-servers", name_servers.resolver)
+        given = ("--database", database_url, "--dns-servers", name_servers.resolver)
         return tenantry("domains", "doctor", *arguments, *given)
 
     return run
@@ -103,7 +103,7 @@ def test_what_cannot_be_examined_is_one_line(
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_a_resolver_that_is_no_address_is_refused(tenantry: Callable[..., Done], migrated_url: str) -> None:
-    done = tenantry("domains", "doctor", "a.com", "--database", migrated_url, "--dns-servers", "dns.example")
+def test_a_resolver_that_is_no_address_is_refused(tenantry: Callable[..., Done], database_url: str) -> None:
+    done = tenantry("domains", "doctor", "a.com", "--database", database_url, "--dns-servers", "dns.example")
     assert done.returncode == 1
     assert done.stderr.startswith("Error: TENANTRY_DNS_SERVERS: ")

@@ -22,9 +22,9 @@ def filled(url: str, tenantry: Tenantry, *tiers: str) -> Database:
     return database
 
 
-def test_declaring_checks_and_says_so(migrated_url: str, tenantry: Tenantry) -> None:
-    filled(migrated_url, tenantry, "gold", "free").close()
-    place = ("--environment", "acme", "--database", migrated_url)
+def test_declaring_checks_and_says_so(database_url: str, tenantry: Tenantry) -> None:
+    filled(database_url, tenantry, "gold", "free").close()
+    place = ("--environment", "acme", "--database", database_url)
     done = tenantry("metadata", "declare", "tier", "--value", "gold", "--value", "free", *place)
     assert (done.returncode, done.stdout) == (0, "'tier' is ready: 2 organizations checked.\n")
     listed = tenantry("metadata", "list", *place).stdout
@@ -35,18 +35,18 @@ def test_declaring_checks_and_says_so(migrated_url: str, tenantry: Tenantry) -> 
     assert tenantry("metadata", "list", *place).stdout == "KEY  STATE  UNIQUE  VALUES  CHECKED  VIOLATIONS\n"
 
 
-def test_what_breaks_the_rule_is_shown_and_ends_with_1(migrated_url: str, tenantry: Tenantry) -> None:
-    filled(migrated_url, tenantry, "gold", "gold", "free").close()
-    done = tenantry("metadata", "declare", "tier", "--unique", "--environment", "acme", "--database", migrated_url)
+def test_what_breaks_the_rule_is_shown_and_ends_with_1(database_url: str, tenantry: Tenantry) -> None:
+    filled(database_url, tenantry, "gold", "gold", "free").close()
+    done = tenantry("metadata", "declare", "tier", "--unique", "--environment", "acme", "--database", database_url)
     assert done.returncode == 1
     assert "gold" in done.stdout.splitlines()[1]
     assert len(done.stdout.splitlines()) == 2
     assert done.stderr == "Error: 1 organizations break the rule, so it is off. Mend them and declare again.\n"
 
 
-def test_a_wrong_declaration_is_told_by_field_and_limit(migrated_url: str, tenantry: Tenantry) -> None:
-    filled(migrated_url, tenantry).close()
-    place = ("--environment", "acme", "--database", migrated_url)
+def test_a_wrong_declaration_is_told_by_field_and_limit(database_url: str, tenantry: Tenantry) -> None:
+    filled(database_url, tenantry).close()
+    place = ("--environment", "acme", "--database", database_url)
     done = tenantry("metadata", "declare", "tier", "--value", "x" * 601, *place)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "Error: each value in values must be shorter than or equal to 600 characters\n"
@@ -55,9 +55,9 @@ def test_a_wrong_declaration_is_told_by_field_and_limit(migrated_url: str, tenan
     assert done.stderr == "Error: values must contain no more than 100 elements\n"
 
 
-def test_an_argument_that_is_no_text_is_told_so(migrated_url: str, tenantry: Tenantry) -> None:
-    filled(migrated_url, tenantry).close()
-    place = ("--environment", "acme", "--database", migrated_url)
+def test_an_argument_that_is_no_text_is_told_so(database_url: str, tenantry: Tenantry) -> None:
+    filled(database_url, tenantry).close()
+    place = ("--environment", "acme", "--database", database_url)
     no_text = os.fsdecode(b"\xff")
     for arguments in ((no_text,), ("tier", "--value", no_text)):
         done = tenantry("metadata", "declare", *arguments, *place)

@@ -35,11 +35,11 @@ def log_lines(server: Server) -> list[dict[str, object]]:
 
 
 def test_serve_refuses_an_unmigrated_database_and_says_how_to_mend_it(
-    tenantry: Tenantry, database_url: str
+    tenantry: Tenantry, empty_database_url: str
 ) -> None:
-    refused = tenantry("serve", "--database", database_url, "--port", str(free_port()))
+    refused = tenantry("serve", "--database", empty_database_url, "--port", str(free_port()))
     assert refused.returncode == 1
-    assert f"tenantry migrate --database {shlex.quote(database_url)}" in refused.stderr
+    assert f"tenantry migrate --database {shlex.quote(empty_database_url)}" in refused.stderr
     assert "Traceback" not in refused.stderr
 
 
@@ -49,8 +49,8 @@ def test_serve_refuses_a_database_in_memory(tenantry: Tenantry) -> None:
     assert "sqlite:///path" in refused.stderr
 
 
-def test_serve_has_no_default_key(migrated_url: str, tmp_path: Path) -> None:
-    server = Server(migrated_url, tmp_path)
+def test_serve_has_no_default_key(database_url: str, tmp_path: Path) -> None:
+    server = Server(database_url, tmp_path)
     assert list_status(server, DEFAULT_KEY) == 401
     assert server.stop() == 0
 
@@ -125,12 +125,12 @@ def test_dev_takes_another_key(tmp_path: Path) -> None:
     assert server.stop() == 0
 
 
-def test_dev_keeps_its_data_between_starts(database_url: str, tmp_path: Path) -> None:
-    server = Server(database_url, tmp_path, command="dev")
+def test_dev_keeps_its_data_between_starts(empty_database_url: str, tmp_path: Path) -> None:
+    server = Server(empty_database_url, tmp_path, command="dev")
     with client(server.base_url, DEFAULT_KEY) as api:
         created = api.post("/organizations", json={"name": "Acme"}).json()
     assert server.stop() == 0
-    server = Server(database_url, tmp_path, command="dev")
+    server = Server(empty_database_url, tmp_path, command="dev")
     with client(server.base_url, DEFAULT_KEY) as api:
         assert api.get(f"/organizations/{created['id']}").json() == created
     assert server.stop() == 0
@@ -174,8 +174,8 @@ def test_what_a_killed_dev_leaves_in_memory_the_next_one_deletes_and_nobody_else
     assert other.stop() == 0
 
 
-def test_a_stop_ends_with_exit_code_zero_and_no_error_in_the_log(migrated_url: str, tmp_path: Path) -> None:
-    server = Server(migrated_url, tmp_path)
+def test_a_stop_ends_with_exit_code_zero_and_no_error_in_the_log(database_url: str, tmp_path: Path) -> None:
+    server = Server(database_url, tmp_path)
     assert list_status(server, DEFAULT_KEY) == 401
     assert server.stop() == 0
     assert "Traceback" not in server.log.read_text()

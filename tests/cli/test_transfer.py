@@ -25,14 +25,14 @@ ONE = ("--environment", "One")
 
 
 @pytest.fixture
-def at(tenantry: Tenantry, migrated_url: str) -> Tenantry:
+def at(tenantry: Tenantry, database_url: str) -> Tenantry:
     """Runs `tenantry` on a database that has two environments."""
     for name in ("One", "Two"):
-        made = tenantry("environments", "create", name, "--database", migrated_url)
+        made = tenantry("environments", "create", name, "--database", database_url)
         assert made.returncode == 0, made.stderr
 
     def run(*arguments: str, **variables: str) -> Done:
-        return tenantry(*arguments, **variables, TENANTRY_DATABASE=migrated_url)
+        return tenantry(*arguments, **variables, TENANTRY_DATABASE=database_url)
 
     return run
 
@@ -69,20 +69,20 @@ def test_an_import_counts_what_came_of_it_and_reports_what_could_not_come(at: Te
 
 
 def test_an_export_comes_back_and_diff_finds_nothing_then_what_changed(
-    at: Tenantry, migrated_url: str, tmp_path: Path
+    at: Tenantry, database_url: str, tmp_path: Path
 ) -> None:
     file = lines(tmp_path, *({"external_id": each, "name": f"Acme {each}"} for each in "abc"))
     at("import", file, *ONE)
     assert "3 organizations written to all.ndjson." in at("export", "all.ndjson", *ONE).stderr
     assert counted(at("import", "all.ndjson", "--environment", "Two"))["created"] == 3
-    same = at("diff", f"{migrated_url}#One", f"{migrated_url}#Two")
+    same = at("diff", f"{database_url}#One", f"{database_url}#Two")
     assert (same.returncode, same.stdout) == (0, "")
     assert "3 the same, 0 differ, 0 only in A, 0 only in B." in same.stderr
     at("export", "all.csv", "--environment", "Two")
     table = (tmp_path / "all.csv").read_text().replace("Acme b", "Beta")
     (tmp_path / "all.csv").write_text(table)
     assert counted(at("import", "all.csv", "--environment", "Two"))["updated"] == 1
-    changed = at("diff", "all.ndjson", f"{migrated_url}#Two")
+    changed = at("diff", "all.ndjson", f"{database_url}#Two")
     assert changed.returncode == 1
     assert '    name: "Acme b" | "Beta"' in changed.stdout
     assert at("export", "-", *ONE).stdout == (tmp_path / "all.ndjson").read_text()
@@ -238,7 +238,7 @@ def test_an_import_that_fails_tells_what_came_and_a_dry_run_leaves_its_report(
 
 
 def test_after_ctrl_c_what_was_on_its_way_is_counted_once(
-    at: Tenantry, migrated_url: str, server: Server, access: Access, tmp_path: Path
+    at: Tenantry, database_url: str, server: Server, access: Access, tmp_path: Path
 ) -> None:
     with client(server.base_url, access.key) as api:
         for number in range(120):
@@ -256,7 +256,7 @@ def test_after_ctrl_c_what_was_on_its_way_is_counted_once(
 
     with faulty(server.base_url, fault) as base_url:
         arguments = ("import", base_url, *ONE, "--key", access.key)
-        command = [sys.executable, "-m", "tenantry", *arguments, "--database", migrated_url]
+        command = [sys.executable, "-m", "tenantry", *arguments, "--database", database_url]
         running.append(
             subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         )
@@ -273,11 +273,11 @@ def test_after_ctrl_c_what_was_on_its_way_is_counted_once(
 
 
 def test_on_a_terminal_a_table_with_lines_in_its_cells_is_read_to_a_hundred_percent(
-    at: Tenantry, migrated_url: str, tmp_path: Path
+    at: Tenantry, database_url: str, tmp_path: Path
 ) -> None:
     (tmp_path / "some.csv").write_text('external_id,name\na,"two\nlines"\nb,Acme')
     terminal, own = pty.openpty()
-    command = [sys.executable, "-m", "tenantry", "import", "some.csv", *ONE, "--database", migrated_url]
+    command = [sys.executable, "-m", "tenantry", "import", "some.csv", *ONE, "--database", database_url]
     running = subprocess.Popen(
         command, cwd=tmp_path, env=os.environ | {"TERM": "xterm"}, stdout=subprocess.DEVNULL, stderr=own
     )
@@ -291,10 +291,10 @@ def test_on_a_terminal_a_table_with_lines_in_its_cells_is_read_to_a_hundred_perc
     assert b" 2 (100 %)" in shown
 
 
-def test_a_diff_that_is_read_in_part_ends_without_a_word(at: Tenantry, migrated_url: str, tmp_path: Path) -> None:
+def test_a_diff_that_is_read_in_part_ends_without_a_word(at: Tenantry, database_url: str, tmp_path: Path) -> None:
     made = [{"external_id": str(number), "name": f"Acme {number}"} for number in range(3000)]
     at("import", lines(tmp_path, *made), *ONE)
-    command = [sys.executable, "-m", "tenantry", "diff", f"{migrated_url}#One", f"{migrated_url}#Two"]
+    command = [sys.executable, "-m", "tenantry", "diff", f"{database_url}#One", f"{database_url}#Two"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None
         assert running.stderr is not None

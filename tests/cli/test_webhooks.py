@@ -50,18 +50,18 @@ class Setup:
 
 
 @pytest.fixture
-def setup(migrated_url: str) -> Iterator[Setup]:
-    database = open_migrated(migrated_url)
+def setup(database_url: str) -> Iterator[Setup]:
+    database = open_migrated(database_url)
     yield Setup(database)
     database.close()
 
 
 @pytest.fixture
-def webhooks(tenantry: Tenantry, migrated_url: str, setup: Setup) -> Callable[..., str]:
+def webhooks(tenantry: Tenantry, database_url: str, setup: Setup) -> Callable[..., str]:
     """Runs `tenantry webhooks` and returns what it prints."""
 
     def run(*arguments: str) -> str:
-        done = tenantry("webhooks", *arguments, "--environment", "Production", "--database", migrated_url)
+        done = tenantry("webhooks", *arguments, "--environment", "Production", "--database", database_url)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -108,7 +108,7 @@ def test_a_secret_is_rotated_and_a_test_is_sent(webhooks: Callable[..., str], se
     assert [state for _, _, state in setup.deliveries()] == ["pending"]
 
 
-def test_what_is_wrong_is_told_in_a_line(tenantry: Tenantry, migrated_url: str, setup: Setup) -> None:
+def test_what_is_wrong_is_told_in_a_line(tenantry: Tenantry, database_url: str, setup: Setup) -> None:
     for arguments, line in (
         (("deliveries", "we_1"), "Webhook endpoint not found: 'we_1'."),
         (("attempts", "whd_1"), "Webhook delivery not found: 'whd_1'."),
@@ -118,6 +118,6 @@ def test_what_is_wrong_is_told_in_a_line(tenantry: Tenantry, migrated_url: str, 
             "overlap_seconds must not be less than 0",
         ),
     ):
-        done = tenantry("webhooks", *arguments, "--environment", "Production", "--database", migrated_url)
+        done = tenantry("webhooks", *arguments, "--environment", "Production", "--database", database_url)
         assert done.returncode == 1
         assert done.stderr.startswith(f"Error: {line}")

@@ -16,16 +16,16 @@ def served(server: Server) -> httpx.Client:
 
 
 def test_a_kept_database_goes_on_from_the_time_that_its_clock_was_put_to(
-    database_url: str, tmp_path: Path
+    empty_database_url: str, tmp_path: Path
 ) -> None:
-    server = Server(database_url, tmp_path, command="dev")
+    server = Server(empty_database_url, tmp_path, command="dev")
     with served(server) as api:
         before = api.post("/organizations", json={"name": "Before"}).json()
         moved = api.post(f"{CLOCK}/advance", json={"by": "30d"}).json()
         after = api.post("/organizations", json={"name": "After"}).json()
     assert after["created_at"] >= moved["now"]
     assert server.stop() == 0
-    server = Server(database_url, tmp_path, command="dev")
+    server = Server(empty_database_url, tmp_path, command="dev")
     with served(server) as api:
         assert api.get(CLOCK).json()["now"] >= after["created_at"]
         again = api.post("/organizations", json={"name": "Again"}).json()

@@ -262,9 +262,9 @@ def _found(database: Database, environment_id: str, text: str, limit: int) -> se
     return {msgspec.json.decode(each)["name"] for each in page.data}
 
 
-def test_what_was_there_before_the_index_is_found(database_url: str) -> None:
+def test_what_was_there_before_the_index_is_found(empty_database_url: str) -> None:
     """The migration indexes what is there, with the terms that are written from then on."""
-    database = open_database(database_url, system_world())
+    database = open_database(empty_database_url, system_world())
     names = [f"Company {index} {piece}" for index, piece in enumerate(_PIECES * 40)]
     environment_id = _before_the_index(database, names)
     migrate.apply(database)

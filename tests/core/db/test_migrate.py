@@ -22,8 +22,8 @@ def test_numbers_follow_without_a_gap_and_both_engines_have_the_same(kind: str) 
     assert [step.name for step in steps] == [step.name for step in migrations("sqlite")]
 
 
-def test_all_are_applied_once(database_url: str) -> None:
-    database = fresh(database_url)
+def test_all_are_applied_once(empty_database_url: str) -> None:
+    database = fresh(empty_database_url)
     applied = migrate.apply(database)
     assert applied == migrations(database.engine)
     assert migrate.apply(database) == []
@@ -32,8 +32,8 @@ def test_all_are_applied_once(database_url: str) -> None:
 
 
 @pytest.mark.parametrize("_", range(5))
-def test_processes_that_migrate_at_once_share_the_work(database_url: str, _: int) -> None:
-    databases = [fresh(database_url) for _ in range(8)]
+def test_processes_that_migrate_at_once_share_the_work(empty_database_url: str, _: int) -> None:
+    databases = [fresh(empty_database_url) for _ in range(8)]
     with ThreadPoolExecutor(8) as threads:
         applied = [step.number for steps in threads.map(migrate.apply, databases) for step in steps]
     assert sorted(applied) == [step.number for step in migrations(databases[0].engine)]
@@ -51,9 +51,9 @@ def test_a_newer_database_is_refused(database: Database) -> None:
         migrate.apply(database)
 
 
-def test_a_kept_database_opens_again(database_url: str) -> None:
-    open_migrated(database_url).close()
-    again = fresh(database_url)
+def test_a_kept_database_opens_again(empty_database_url: str) -> None:
+    open_migrated(empty_database_url).close()
+    again = fresh(empty_database_url)
     assert migrate.pending(again) == []
     again.close()
 
