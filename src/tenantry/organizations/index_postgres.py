@@ -33,7 +33,8 @@ def select_page(tx: Transaction, environment_id: str, text: str, limits: Bounds)
         found, names = _near(tx, environment_id, text, limits)
         if names is None:
             return found
-        sample = samples.keep(tx, environment_id, names)
+        if sample is None:
+            sample = samples.keep(tx, environment_id, names)
     terms = _terms(environment_id, text, sample)
     # Where the first names hold the text, a longer walk likely fills the page.
     page = None if text in sample else _look_up(tx, environment_id, text, limits, terms, FEW)
