@@ -1,6 +1,11 @@
 """`tenantry metadata`."""
 
 import os
+import subprocess
+import sys
+
+import psycopg
+import pytest
 
 from cli.conftest import Tenantry
 from support import caller_in, open_migrated
@@ -33,6 +38,26 @@ def test_declaring_checks_and_says_so(database_url: str, tenantry: Tenantry) -> 
     )
     assert tenantry("metadata", "remove", "tier", *place).stdout == "'tier' is declared no more.\n"
     assert tenantry("metadata", "list", *place).stdout == "KEY  STATE  UNIQUE  VALUES  CHECKED  VIOLATIONS\n"
+
+
+@pytest.mark.parametrize("engine", ["postgres"], indirect=True, scope="session")
+def test_what_a_check_waits_for_is_told(database_url: str, tenantry: Tenantry) -> None:
+    filled(database_url, tenantry, "gold").close()
+    line = [sys.executable, "-m", "tenantry", "metadata", "declare", "tier"]
+    with psycopg.connect(database_url) as older:
+        older.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        older.execute("SELECT 1 FROM organizations")
+        declaring = subprocess.Popen(
+            [*line, "--environment", "acme", "--database", database_url],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert declaring.stderr is not None
+        told = declaring.stderr.readline()
+        assert told.startswith("Waiting for transactions that began before the key was declared.")
+        older.rollback()
+        assert declaring.communicate(timeout=30) == ("'tier' is ready: 1 organizations checked.\n", "")
 
 
 def test_what_breaks_the_rule_is_shown_and_ends_with_1(database_url: str, tenantry: Tenantry) -> None:

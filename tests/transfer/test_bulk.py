@@ -77,6 +77,16 @@ def test_each_is_created_or_updated_with_a_result_of_its_own(api: httpx.Client) 
     assert events(api) - before == 3
 
 
+def test_a_nul_is_the_fault_of_its_item_alone(api: httpx.Client) -> None:
+    items: list[Any] = [{"name": "A\0B"}, {"id": "org_\0", "name": "Acme"}, {"name": "Globex"}, "a\0b"]
+    results = api.post(BULK, json={"organizations": items}).json()["results"]
+    assert [each["status"] for each in results] == [422, 422, 201, 422]
+    told = [each["body"]["errors"][0]["code"] for each in results if each["status"] == 422]
+    assert told[:2] == ["name must not contain NUL characters", "id must not contain NUL characters"]
+    refused = api.post(BULK, json={"organizations": [], "a\0b": 1})
+    assert refused.json()["errors"][0]["code"] == "a\\0b must not contain NUL characters"
+
+
 def test_an_atomic_request_is_done_whole_or_not_at_all(api: httpx.Client) -> None:
     body = [{"name": "One", "domains": ["one.com"]}, {"name": "Two", "external_id": "x"}]
     refused = api.post(

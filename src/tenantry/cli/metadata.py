@@ -13,6 +13,7 @@ from tenantry.organizations.wire import DeclareMetadataKey, MetadataKey
 from tenantry.settings import load
 
 _WAIT_SECONDS = 0.5
+_WAITING = "Waiting for transactions that began before the key was declared. pg_stat_activity shows them."
 
 
 @click.group(short_help="Metadata: keys to query by, and their rules.")
@@ -50,12 +51,16 @@ def _checked(database: Database, environment: str, key: str) -> MetadataKey:
     """Check all organizations, or wait for a server that does; return what came of it."""
     caller = database.read(lambda tx: owner(tx, environment))
     advance = partial(metadata_keys.advance, environment_id=caller.environment_id, key=key)
+    told = False
     while True:
         goes_on = database.write(advance)
         declared = database.read(lambda tx: metadata_keys.get(tx, caller, key))
         if declared.state != "checking":
             return declared
         if not goes_on:
+            if not told:
+                click.echo(_WAITING, err=True)
+                told = True
             time.sleep(_WAIT_SECONDS)
 
 

@@ -80,7 +80,7 @@ def _what_is_wrong(body: bytes, error: Exception) -> str:
 def _decode_json(endpoint: Endpoint, body: bytes) -> Any:
     assert endpoint.body is not None
     if b"\\u0000" in body:
-        _refuse_nul(msgspec.json.decode(body))
+        _refuse_nul(_own(msgspec.json.decode(body), endpoint.body))
     if any(alias in body for alias in _quoted(tuple(endpoint.aliases))):
         return decode_item(msgspec.json.decode(body), endpoint.body, endpoint.aliases, is_form=False)
     try:
@@ -95,7 +95,7 @@ def _decode_form(endpoint: Endpoint, body: bytes) -> Any:
     if not body.isascii():
         raise MalformedBody("The request body is not a percent-encoded form.")
     value = forms.tree(forms.pairs(body.decode("ascii")))
-    _refuse_nul(forms.with_lists(value))
+    _refuse_nul(_own(forms.with_lists(value), endpoint.body))
     return decode_item(value, endpoint.body, endpoint.aliases, is_form=True)
 
 
@@ -106,6 +106,7 @@ def decode_item(value: Any, kind: type[S], aliases: Mapping[str, str], *, is_for
     """
     if isinstance(value, dict):
         value = {aliases.get(key, key): item for key, item in value.items()}
+    _refuse_nul(_own(value, kind))
     if is_form:
         value = _shaped(value, _type_info(kind))
     return validation.convert(value, kind, strict=not is_form)
@@ -131,6 +132,13 @@ def _shaped_list(value: Any, info: inspect.Type) -> Any:
         return forms.with_lists(value)
     # What any item may be is known to whoever reads it, by `decode_item`.
     return items if isinstance(info, inspect.AnyType) else [_shaped(item, info) for item in items]
+
+
+def _own(value: object, kind: type[msgspec.Struct]) -> object:
+    """Return a body without its lists of anything: what is wrong with an item is told by whoever reads it."""
+    if not isinstance(value, dict):
+        return value
+    return {name: item for name, item in value.items() if name not in _lists_of_anything(kind)}
 
 
 def _refuse_nul(value: object) -> None:
@@ -180,6 +188,18 @@ def _fields(kind: type[msgspec.Struct]) -> tuple[tuple[str, type[inspect.Type] |
     info = inspect.type_info(kind)
     assert isinstance(info, inspect.StructType)
     return tuple((field.encode_name, _shape(field.type)) for field in info.fields)
+
+
+@lru_cache(maxsize=256)
+def _lists_of_anything(kind: type[msgspec.Struct]) -> frozenset[str]:
+    info = inspect.type_info(kind)
+    assert isinstance(info, inspect.StructType)
+    return frozenset(
+        field.encode_name
+        for field in info.fields
+        for each in validation.kinds_of(field.type)
+        if isinstance(each, inspect.ListType) and isinstance(each.item_type, inspect.AnyType)
+    )
 
 
 def _shape(info: inspect.Type) -> type[inspect.Type] | None:

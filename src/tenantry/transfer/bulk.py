@@ -60,7 +60,7 @@ def write(call: Call, rules: DomainRules) -> BulkDone | Partly:
 def _id_of(value: object) -> str | None:
     """Return the id of the organization that is to be updated, if `value` gives one."""
     identity = value.get("id") if isinstance(value, dict) else None
-    return identity if isinstance(identity, str) else None
+    return identity if isinstance(identity, str) and "\0" not in identity else None
 
 
 def _stopped(done: list[BulkResult], count: int, error: ApiError) -> BulkDone:
