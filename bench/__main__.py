@@ -13,6 +13,7 @@ from bench.organizations import organizations
 from bench.profile import profile
 from bench.scale import scale
 from bench.versus import versus
+from bench.workers import workers
 
 
 @click.group()
@@ -20,7 +21,10 @@ def main() -> None:
     """Measure a server of its own on both engines; write tables to bench/results/."""
 
 
-for command in (organizations, compare, events, deliveries, domains, audit, lab, imports, profile, scale, versus):
+for command in (
+    *(organizations, compare, events, deliveries, domains, audit, lab, imports),
+    *(profile, scale, versus, workers),
+):
     main.add_command(command)
 
 if __name__ == "__main__":

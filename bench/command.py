@@ -40,7 +40,7 @@ _RUNS = (
         "--repeats", default=3, show_default=True, type=click.IntRange(1, 9), help="Runs of each, for a median."
     ),
 )
-_PLACES = (
+_ENGINES = (
     click.option(
         "--engine",
         "engines",
@@ -50,6 +50,8 @@ _PLACES = (
         type=click.Choice(("sqlite", "postgres")),
         help="Give it once for each engine.",
     ),
+)
+_FOLDER = (
     click.option(
         "--folder",
         default=_DISK,
@@ -62,12 +64,17 @@ _PLACES = (
 
 def options(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options that all have: `seconds`, `repeats`, `engines`, `folder`."""
-    return _given(command, (*_RUNS, *_PLACES))
+    return _given(command, (*_RUNS, *_ENGINES, *_FOLDER))
+
+
+def runs(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command those that one has which measures one engine alone: `seconds`, `repeats`, `folder`."""
+    return _given(command, (*_RUNS, *_FOLDER))
 
 
 def places(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options that say where to measure: `engines`, `folder`."""
-    return _given(command, _PLACES)
+    return _given(command, (*_ENGINES, *_FOLDER))
 
 
 def _given(command: Callable[..., None], options: Sequence[Callable[..., Any]]) -> Callable[..., None]:

@@ -190,6 +190,10 @@ class Server:
         """Return the resident bytes of its largest process."""
         return max(_resident(pid) for pid in _tree(self._process.pid))
 
+    def processor_seconds(self) -> float:
+        """Return the seconds of a processor that its processes have taken."""
+        return sum(_processor_seconds(pid) for pid in _tree(self._process.pid))
+
     def complaints(self) -> str:
         """Return the first errors in its log, which is gone with the folder."""
         with self._log.open(encoding="utf-8") as lines:
@@ -279,6 +283,31 @@ def _tree(pid: int) -> list[int]:
             for child in children.read_text().split():
                 found += _tree(int(child))
     return found
+
+
+def postgres_processor_seconds() -> float:
+    """Return the seconds of a processor that PostgreSQL's processes on this machine have taken.
+
+    Raises ServerFailed when it has none.
+    """
+    pids = [int(each.parent.name) for each in Path("/proc").glob("[0-9]*/comm") if _comm(each) == "postgres"]
+    if not pids:
+        raise ServerFailed("PostgreSQL is not on this machine, so what it costs cannot be seen.")
+    return sum(_processor_seconds(pid) for pid in pids)
+
+
+def _comm(file: Path) -> str:
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a process may end meanwhile
+        return file.read_text().strip()
+    return ""
+
+
+def _processor_seconds(pid: int) -> float:
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        # Its name stands in parentheses, and may hold spaces.
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return 0.0
 
 
 def _resident(pid: int) -> int:
