@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from math import inf
 from random import Random
 from unittest.mock import patch
 
@@ -220,6 +221,12 @@ def test_a_sample_counts_no_term_less_often_than_it_is_there(names: list[str]) -
     sample = Sample("\n".join(names))
     terms = Counter(text[start : start + TERM_BYTES] for start in range(len(text) - TERM_BYTES + 1))
     assert all(sample.count(term) >= count for term, count in terms.items())
+
+
+def test_a_walk_takes_as_many_rows_as_the_sample_says() -> None:
+    sample = Sample("acme\nglobex\nacme holdings\ninitech")
+    assert sample.rows_before("acme", 10) == 20
+    assert sample.rows_before("zebra", 10) == inf
 
 
 def test_of_the_terms_of_a_text_the_rarest_is_looked_up() -> None:

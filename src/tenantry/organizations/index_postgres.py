@@ -5,6 +5,7 @@ which way is the short one: for the same search and for those that come after it
 """
 
 from collections.abc import Iterable
+from math import inf
 from typing import LiteralString
 
 from tenantry.core.db import Row, Transaction
@@ -29,15 +30,15 @@ _WAITING = 256
 def select_page(tx: Transaction, environment_id: str, text: str, limits: Bounds) -> list[Match]:
     """Return the matches within `limits`, in walking order, and one more than a page takes if there is one."""
     sample = samples.last_seen(tx, environment_id)
-    if sample is None or text in sample:
+    if sample is None:
         found, names = _near(tx, environment_id, text, limits)
         if names is None:
             return found
-        if sample is None:
-            sample = samples.keep(tx, environment_id, names)
+        sample = samples.keep(tx, environment_id, names)
     terms = _terms(environment_id, text, sample)
-    # Where the first names hold the text, a longer walk likely fills the page.
-    page = None if text in sample else _look_up(tx, environment_id, text, limits, terms, FEW)
+    # Where some names hold the text, a walk likely fills the page.
+    is_common = sample.rows_before(text, limits.limit + 1) < inf
+    page = None if is_common else _look_up(tx, environment_id, text, limits, terms, FEW)
     if page is None:
         page = _far(tx, environment_id, text, limits)
     if page is None:

@@ -11,13 +11,23 @@ from tenantry.core.db import Transaction
 from tenantry.core.page import Bounds, cursor_of, in_order, past
 from tenantry.organizations import samples
 from tenantry.organizations.places import END, first_of_millisecond, last_of_millisecond, likely_place
-from tenantry.organizations.search import Match, Sample, beginning, is_short, rarest_terms, terms_of_name
+from tenantry.organizations.search import (
+    Match,
+    Sample,
+    beginning,
+    is_short,
+    matches_of,
+    rarest_terms,
+    terms_of_name,
+)
 
 CONTAINS: LiteralString = "instr(folded_name, :text) > 0"
 
-_NEAR = 200
+_FIRST = 200
+_NEAR = 1_000
 _SAMPLED = 300
 _FAR = 5_000
+_SLACK = 3
 _TERMS = 2
 _WAITING = 256
 
@@ -25,21 +35,26 @@ _WAITING = 256
 def select_page(tx: Transaction, environment_id: str, text: str, limits: Bounds) -> list[Match]:
     """Return the matches within `limits`, in walking order, and one more than a page takes if there is one."""
     sample = samples.last_seen(tx, environment_id)
-    if sample is not None and text not in sample:
-        return _look_up(tx, environment_id, text, limits, sample)
-    edge = _edge(tx, environment_id, limits, _NEAR)
-    found = _walk(tx, environment_id, text, limits, edge)
-    if edge is None or len(found) > limits.limit:
-        return found
     if sample is None:
+        found, edge = _walk(tx, environment_id, text, limits, _FIRST)
+        if edge is None or len(found) > limits.limit:
+            return found
         sample = samples.keep(tx, environment_id, _names(tx, environment_id, limits, edge))
-    if is_short(text) and (found or text in sample):
-        # Likely in enough names that a longer walk fills the page.
-        edge = _edge(tx, environment_id, limits, _FAR)
-        found = _walk(tx, environment_id, text, limits, edge)
+    rows = _rows_to_walk(text, sample.rows_before(text, limits.limit + 1))
+    if rows:
+        found, edge = _walk(tx, environment_id, text, limits, rows)
         if edge is None or len(found) > limits.limit:
             return found
     return _look_up(tx, environment_id, text, limits, sample)
+
+
+def _rows_to_walk(text: str, likely: float) -> int:
+    """Return how many rows to look through before the index is asked, where `likely` as many fill a page.
+
+    To look up the beginning of terms takes longer than to look up terms.
+    """
+    most = _FAR if is_short(text) else _NEAR
+    return min(most, max(_FIRST, round(_SLACK * likely))) if likely < most else 0
 
 
 def take_in(tx: Transaction) -> None:
@@ -81,10 +96,16 @@ def _edge(tx: Transaction, environment_id: str, limits: Bounds, rows: int) -> st
     return row[0] if row else None
 
 
-def _walk(tx: Transaction, environment_id: str, text: str, limits: Bounds, edge: str | None) -> list[Match]:
-    """Return the matches before `edge`, all if it is None, as many as a page takes and one."""
+def _walk(
+    tx: Transaction, environment_id: str, text: str, limits: Bounds, rows: int
+) -> tuple[list[Match], str | None]:
+    """Return the matches among the first `rows`, as many as a page takes and one, and the id behind these rows.
+
+    No id when there are no more rows: the matches are all.
+    """
     sql: LiteralString = "SELECT id, wire FROM organizations WHERE environment_id = :environment_id"
     parameters = cursor_of(limits)
+    edge = _edge(tx, environment_id, limits, rows)
     if edge is not None:
         sql += " AND id > :edge" if limits.descending else " AND id < :edge"
         parameters["edge"] = edge
@@ -95,7 +116,7 @@ def _walk(tx: Transaction, environment_id: str, text: str, limits: Bounds, edge:
         most=limits.limit + 1,
         **parameters,
     )
-    return [(row[0], msgspec.Raw(row[1])) for row in found]
+    return matches_of(found), edge
 
 
 def _names(tx: Transaction, environment_id: str, limits: Bounds, edge: str) -> str:

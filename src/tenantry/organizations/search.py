@@ -7,6 +7,7 @@ of one.
 """
 
 from collections.abc import Iterable
+from math import inf
 from typing import Any
 from zlib import crc32
 
@@ -66,8 +67,10 @@ class Sample:
             if self._counts[number] < _MOST_COUNTED:
                 self._counts[number] += 1
 
-    def __contains__(self, text: str) -> bool:
-        return text in self.names
+    def rows_before(self, text: str, wanted: int) -> float:
+        """Return how many rows a walk likely looks at to find `wanted` with a text; inf if no name has it."""
+        count = self.names.count(text)
+        return wanted * (self.names.count("\n") + 1) / count if count else inf
 
     def count(self, term: bytes) -> int:
         """Return how often a term is in the names, up to 255, or some more."""
