@@ -79,9 +79,7 @@ def _what_is_wrong(body: bytes, error: Exception) -> str:
 
 def _decode_json(endpoint: Endpoint, body: bytes) -> Any:
     assert endpoint.body is not None
-    if b"\\u0000" in body:
-        _refuse_nul(_own(msgspec.json.decode(body), endpoint.body))
-    if any(alias in body for alias in _quoted(tuple(endpoint.aliases))):
+    if b"\\u0000" in body or any(alias in body for alias in _quoted(tuple(endpoint.aliases))):
         return decode_item(msgspec.json.decode(body), endpoint.body, endpoint.aliases, is_form=False)
     try:
         return _json_decoder(endpoint.body)(body)
@@ -95,7 +93,6 @@ def _decode_form(endpoint: Endpoint, body: bytes) -> Any:
     if not body.isascii():
         raise MalformedBody("The request body is not a percent-encoded form.")
     value = forms.tree(forms.pairs(body.decode("ascii")))
-    _refuse_nul(_own(forms.with_lists(value), endpoint.body))
     return decode_item(value, endpoint.body, endpoint.aliases, is_form=True)
 
 
@@ -104,9 +101,9 @@ def decode_item(value: Any, kind: type[S], aliases: Mapping[str, str], *, is_for
 
     An item of a list of anything is read just as a body of its own would be. Raises ValidationFailed.
     """
+    _refuse_nul(_own(forms.with_lists(value) if is_form else value, kind))
     if isinstance(value, dict):
         value = {aliases.get(key, key): item for key, item in value.items()}
-    _refuse_nul(_own(value, kind))
     if is_form:
         value = _shaped(value, _type_info(kind))
     return validation.convert(value, kind, strict=not is_form)
