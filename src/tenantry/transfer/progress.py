@@ -79,7 +79,7 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
 def remove(path: Path) -> None:
     """Remove the checkpoint of an import that is done. Raises OSError."""
     if not output.is_stream(path):
-        path.resolve().unlink(missing_ok=True)
+        output.real(path).unlink(missing_ok=True)
 
 
 class Report:
@@ -107,7 +107,7 @@ class Report:
         part = output.part_of(self._path)
         if self._goes_on and not part.exists() and self._path.exists():
             # The import ended by itself, not by a kill: its lines have taken their name.
-            self._path.resolve().replace(part)
+            output.real(self._path).replace(part)
         return output.open_part(self._path, goes_on=self._goes_on)
 
     def add(self, batch: Batch) -> None:
@@ -124,7 +124,7 @@ class Report:
         self._file.close()
         if self._is_stream:
             return
-        part, real = output.part_of(self._path), self._path.resolve()
+        part, real = output.part_of(self._path), output.real(self._path)
         self.holds_lines = part.stat().st_size > 0
         if self.holds_lines:
             part.replace(real)
