@@ -22,8 +22,7 @@ from bench.measure import Target
 from bench.operations import OPERATIONS, Loaded, Operation
 from bench.report import rate_of, table
 
-_BY_NAME = {operation.name: operation for operation in OPERATIONS}
-_READS = ("get", "list of ten, after any id")
+_READS = [operation for operation in OPERATIONS if operation.name in {"get", "list of ten, after any id"}]
 _WORKERS = (1, 2)
 _MICROSECONDS = 1e6
 
@@ -62,14 +61,14 @@ def _rows(place: Place, count: int, clients: int, seconds: int, repeats: int) ->
             running[number] = stack.enter_context(server.serving(place.database, folder, workers=number))
         loaded = Loaded(SEED, load(running[1].base_url, key, count))
         server.settle(place.database)
-        for name in _READS:
+        for operation in _READS:
             runs: dict[int, list[Costs]] = {number: [] for number in _WORKERS}
             for _ in range(repeats):
                 for number, each in running.items():
                     target = Target(each.base_url, key, loaded)
-                    runs[number].append(_costs(each, target, _BY_NAME[name], clients, seconds, place.folder))
+                    runs[number].append(_costs(each, target, operation, clients, seconds, place.folder))
             for number, costs in runs.items():
-                yield _row(name, number, costs)
+                yield _row(operation.name, number, costs)
 
 
 def _costs(
