@@ -289,8 +289,8 @@ class _Query:
             few = few_of(lead, span, descending=descending, most=most)
             if few is not None:
                 return few
-        if lead.together and self._tx.engine == "sqlite":
-            return self._placed(self._ids(lead, span, most, descending=descending))
+            if self._tx.engine == "sqlite":
+                return self._placed(self._ids(lead, span, most, descending=descending))
         ids = _ids_sql(lead, span, descending=descending)
         rows = self._all(
             "SELECT id, wire FROM organizations WHERE environment_id = :environment_id"

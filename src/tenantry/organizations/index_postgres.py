@@ -4,11 +4,10 @@ Each statement goes to another process and back. So the first one walks, and bri
 which way is the short one: for the same search and for those that come after it.
 """
 
-from collections.abc import Iterable
 from math import inf
 from typing import LiteralString
 
-from tenantry.core.db import Row, Transaction
+from tenantry.core.db import Transaction
 from tenantry.core.page import Bounds, cursor_of, in_order, past
 from tenantry.organizations import samples
 from tenantry.organizations.search import Match, Sample, beginning, is_short, matches_of, rarest_terms
@@ -35,14 +34,13 @@ def select_page(tx: Transaction, environment_id: str, text: str, limits: Bounds)
         if names is None:
             return found
         sample = samples.keep(tx, environment_id, names)
-    terms = _terms(environment_id, text, sample)
     # Where some names hold the text, a walk likely fills the page.
     is_common = sample.rows_before(text, limits.limit + 1) < inf
-    page = None if is_common else _look_up(tx, environment_id, text, limits, terms, FEW)
+    page = None if is_common else _look_up(tx, environment_id, text, limits, sample, FEW)
     if page is None:
         page = _far(tx, environment_id, text, limits)
     if page is None:
-        page = _look_up(tx, environment_id, text, limits, terms, _ALL)
+        page = _look_up(tx, environment_id, text, limits, sample, _ALL)
     assert page is not None, "nobody has so many organizations"
     return page
 
@@ -69,7 +67,7 @@ def _near(tx: Transaction, environment_id: str, text: str, limits: Bounds) -> tu
         most=limits.limit + 1,
         **cursor_of(limits),
     )
-    found = sorted(_matches(row for row in rows if row[0] is not None), reverse=limits.descending)
+    found = sorted(matches_of(row for row in rows if row[0] is not None), reverse=limits.descending)
     return found, next((row[2] for row in rows if row[0] is None), None)
 
 
@@ -90,11 +88,11 @@ def _far(tx: Transaction, environment_id: str, text: str, limits: Bounds) -> lis
         most=limits.limit + 1,
         **cursor_of(limits),
     )
-    return _matches(rows) if len(rows) > limits.limit else None
+    return matches_of(rows) if len(rows) > limits.limit else None
 
 
 def _look_up(
-    tx: Transaction, environment_id: str, text: str, limits: Bounds, terms: str, few: int
+    tx: Transaction, environment_id: str, text: str, limits: Bounds, sample: Sample, few: int
 ) -> list[Match] | None:
     """Return the matches that the index knows of, as many as a page takes and one.
 
@@ -114,7 +112,7 @@ def _look_up(
         " AND id IN (SELECT id FROM page WHERE (SELECT count(*) FROM found) < :few)"
         " UNION ALL SELECT NULL, NULL WHERE (SELECT count(*) FROM found) = :few",
         environment_id=environment_id,
-        terms=terms,
+        terms=_terms(environment_id, text, sample),
         text=text,
         few=few,
         most=limits.limit + 1,
@@ -122,7 +120,7 @@ def _look_up(
     )
     if rows and rows[0][0] is None:
         return None
-    return sorted(_matches(rows), reverse=limits.descending)
+    return sorted(matches_of(rows), reverse=limits.descending)
 
 
 def _terms(environment_id: str, text: str, sample: Sample) -> str:
@@ -130,7 +128,3 @@ def _terms(environment_id: str, text: str, sample: Sample) -> str:
     if is_short(text):
         return beginning(environment_id, text) + ":*"
     return " & ".join(rarest_terms(environment_id, text, sample, _TERMS))
-
-
-def _matches(rows: Iterable[Row]) -> list[Match]:
-    return matches_of(rows)

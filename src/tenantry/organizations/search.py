@@ -59,6 +59,7 @@ class Sample:
 
     def __init__(self, names: str) -> None:
         self.names = names
+        self._rows = names.count("\n") + 1
         text = names.encode()
         # Terms that share a number are taken for more common than they are, which costs time at most.
         self._counts = bytearray(_NUMBERS)
@@ -70,7 +71,7 @@ class Sample:
     def rows_before(self, text: str, wanted: int) -> float:
         """Return how many rows a walk likely looks at to find `wanted` with a text; inf if no name has it."""
         count = self.names.count(text)
-        return wanted * (self.names.count("\n") + 1) / count if count else inf
+        return wanted * self._rows / count if count else inf
 
     def count(self, term: bytes) -> int:
         """Return how often a term is in the names, up to 255, or some more."""
