@@ -22,6 +22,8 @@ import dns.query
 import dns.rcode
 import dns.update
 
+from support import free_port
+
 LOOPBACK, SILENT = "127.0.0.1", "127.0.0.5"
 
 SECURE, BOGUS = "secure.test", "bogus.test"
@@ -267,13 +269,8 @@ def _strings(value: str) -> str:
 def _free_port() -> int:
     """Return a port that is free for TCP and UDP, at the address of the silent server too."""
     while True:
-        with contextlib.ExitStack() as stack:
-            first = stack.enter_context(socket.socket())
-            first.bind((LOOPBACK, 0))
-            port: int = first.getsockname()[1]
-            try:
-                for address in (LOOPBACK, SILENT):
-                    stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)).bind((address, port))
-            except OSError:
-                continue
+        port = free_port()
+        with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
+            for address in (LOOPBACK, SILENT):
+                stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)).bind((address, port))
             return port

@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import itertools
 import os
 import secrets
 import signal
@@ -32,6 +33,7 @@ IN_CI = os.environ.get("CI") == "true"
 NO_DNS = {"TENANTRY_DNS_SERVERS": "127.0.0.1:1"}
 """Where nobody answers: unless a test says otherwise, no server of the tests asks the world about domains."""
 
+_FIRST_PORT, _PORTS, _SPANS = 12_000, 2_000, 10  # below those that the system gives to whoever asks for any
 _START_SECONDS = 20.0
 _SETTLE_SECONDS = 20.0
 _UNSETTLED = """
@@ -202,12 +204,26 @@ def seal_all(database: Database) -> None:
     raise AssertionError("a transaction has held the seals back for too long")
 
 
+@cache
+def _own_ports() -> Iterator[int]:
+    """Return ports for ever, of a span of this process's own.
+
+    The system gives none of them to a connection that goes out or to a socket that asks for
+    any, so that nobody takes one between its choice and its use.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    first = _FIRST_PORT + worker % _SPANS * _PORTS
+    begin = os.getpid() % _PORTS  # of two runs on one machine each begins elsewhere
+    return itertools.cycle(first + (begin + step) % _PORTS for step in range(_PORTS))
+
+
 def free_port() -> int:
-    """Return a port on which nothing listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port on which nothing listens, and which this process has not lately been given."""
+    for port in _own_ports():
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("ports do not end")
 
 
 def wait_for_port(port: int) -> None:

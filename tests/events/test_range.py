@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from support import caller_in, grant, open_migrated, wait_until_served
+from support import caller_in, fresh_database_url, grant, open_migrated, wait_until_served
 from tenantry.core.caller import Caller
 from tenantry.core.clock import milliseconds_of, timestamp
 from tenantry.core.db import Database, Transaction
@@ -91,18 +91,22 @@ class Feed:
 
 
 @pytest.fixture(scope="module")
-def feed(engine: str, shared_url: str) -> Iterator[Feed]:
-    """A feed of hours, written by transactions that take up to a quarter of one and give events their begin."""
+def feed(engine: str, postgres: str | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Feed]:
+    """A feed of hours, written by transactions that take up to a quarter of one and give events their begin.
+
+    Its database is its own: a server would prune events so old.
+    """
     random = Random(4)
-    opened = open_migrated(shared_url)
-    made = Feed(opened, random)
-    now = BEGAN
-    for _ in range(COUNT):
-        now += random.choice([1, MINUTE, 5 * MINUTE, LONGEST, 2 * LONGEST])
-        made.add(now - random.choice([0, 0, 1, MINUTE, LONGEST - 1, LONGEST]))
-    wait_until_served(opened)
-    yield made
-    opened.close()
+    with fresh_database_url(engine, tmp_path_factory.mktemp("feed"), postgres) as url:
+        opened = open_migrated(url)
+        made = Feed(opened, random)
+        now = BEGAN
+        for _ in range(COUNT):
+            now += random.choice([1, MINUTE, 5 * MINUTE, LONGEST, 2 * LONGEST])
+            made.add(now - random.choice([0, 0, 1, MINUTE, LONGEST - 1, LONGEST]))
+        wait_until_served(opened)
+        yield made
+        opened.close()
 
 
 def times(feed: Feed) -> st.SearchStrategy[Moment | None]:
