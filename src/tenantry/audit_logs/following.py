@@ -10,7 +10,6 @@ import msgspec
 
 from tenantry.audit_logs import place_store as store
 from tenantry.audit_logs import service
-from tenantry.audit_logs.place_store import PlaceRow
 from tenantry.audit_logs.policy import OWN_ACTIONS
 from tenantry.audit_logs.wire import (
     LONGEST_METADATA,
@@ -24,6 +23,7 @@ from tenantry.audit_logs.wire import (
 from tenantry.core.db import Transaction
 from tenantry.environments import service as environments
 from tenantry.events import service as events
+from tenantry.events.positions import START
 from tenantry.events.wire import Event
 
 _WRITTEN_AT_ONCE = 100
@@ -58,7 +58,7 @@ def waiting(tx: Transaction, chosen: Chosen) -> list[str]:
     return [
         row.id
         for row in environments.list_environments(tx)
-        if row.id not in places or events.settled(tx, row.id, *places[row.id], 1)
+        if row.id not in places or events.settled(tx, row.id, places[row.id], 1)
     ]
 
 
@@ -73,18 +73,17 @@ def follow(tx: Transaction, environment_id: str, chosen: Chosen) -> None:
         return
     if store.begin(tx):
         for row in environments.list_environments(tx):
-            store.insert_place(tx, PlaceRow(row.id, *events.last_settled(tx, row.id)))
-    store.insert_place(tx, PlaceRow(environment_id, -1, -1))
+            store.insert_place(tx, row.id, events.last_settled(tx, row.id))
+    store.insert_place(tx, environment_id, START)
     place = store.lock_place(tx, environment_id)
     if place is None:
         return
-    passed = events.settled(tx, environment_id, place.transaction_id, place.position, _WRITTEN_AT_ONCE)
+    passed = events.settled(tx, environment_id, place, _WRITTEN_AT_ONCE)
     if not passed:
         return
     if any(row.id == environment_id and row.name in chosen for row in environments.list_environments(tx)):
         _write(tx, environment_id, {each.id: each.organization_id for each in passed if each.organization_id})
-    last = passed[-1].place
-    store.update_place(tx, PlaceRow(environment_id, last.transaction_id, last.position))
+    store.update_place(tx, environment_id, passed[-1].place)
 
 
 def _write(tx: Transaction, environment_id: str, organizations: dict[str, str]) -> None:

@@ -252,17 +252,17 @@ def record_by_system(
     store.insert(tx, _new(tx, environment_id, context, event, organization_id, data))
 
 
-def settled(tx: Transaction, environment_id: str, transaction_id: int, position: int, most: int) -> list[Happened]:
-    """Return up to `most` events past a place, in the order in which `/events` serves them, for who follows all.
+def settled(tx: Transaction, environment_id: str, after: Place, most: int) -> list[Happened]:
+    """Return up to `most` events past the place `after`, in the order in which `/events` serves them.
 
-    Whoever goes on from the place of the last one sees every committed event once.
+    It is for those who follow all: whoever goes on from the place of the last one sees every committed event once.
     """
-    return store.select_happened(tx, environment_id, Place(transaction_id, position), most)
+    return store.select_happened(tx, environment_id, after, most)
 
 
-def last_settled(tx: Transaction, environment_id: str) -> tuple[int, int]:
+def last_settled(tx: Transaction, environment_id: str) -> Place:
     """Return the place of the last event that can be served, before all others when there is none."""
-    return msgspec.structs.astuple(store.select_end(tx, environment_id))
+    return store.select_end(tx, environment_id)
 
 
 def wires(tx: Transaction, environment_id: str, event_ids: list[str]) -> dict[str, bytes]:

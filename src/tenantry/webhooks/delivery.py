@@ -18,7 +18,7 @@ from tenantry.events import service as events
 from tenantry.events.wire import EventName
 from tenantry.webhooks import store
 from tenantry.webhooks.schedule import is_given_up, wait_before_retry
-from tenantry.webhooks.store import AttemptRow, DeliveryRow, EndpointRow, PlaceRow
+from tenantry.webhooks.store import AttemptRow, DeliveryRow, EndpointRow
 from tenantry.webhooks.wire import DisabledWebhookEndpoint
 
 ATTEMPT_PREFIX = "wha"
@@ -63,12 +63,8 @@ class Waiting(msgspec.Struct, frozen=True):
 
 def waiting(tx: Transaction) -> Waiting:
     """Return what there is to do. Changes nothing."""
-    places = store.select_places(tx)
-    behind = [
-        place.environment_id
-        for place in places
-        if events.settled(tx, place.environment_id, place.transaction_id, place.position, 1)
-    ]
+    places = store.select_places(tx).items()
+    behind = [environment_id for environment_id, place in places if events.settled(tx, environment_id, place, 1)]
     return Waiting(behind, store.select_owed(tx))
 
 
@@ -85,7 +81,7 @@ def fan_out(tx: Transaction, environment_id: str) -> None:
     place = store.lock_place(tx, environment_id)
     if place is None:
         return
-    passed = events.settled(tx, environment_id, place.transaction_id, place.position, AT_ONCE[tx.engine])
+    passed = events.settled(tx, environment_id, place, AT_ONCE[tx.engine])
     if not passed:
         return
     subscriptions = [(each, _names(names)) for each, names in store.select_subscriptions(tx, environment_id)]
@@ -96,8 +92,7 @@ def fan_out(tx: Transaction, environment_id: str) -> None:
         if event.event in names
     ]
     store.insert_deliveries(tx, environment_id, owed)
-    last = passed[-1].place
-    store.update_place(tx, PlaceRow(environment_id, last.transaction_id, last.position))
+    store.update_place(tx, environment_id, passed[-1].place)
 
 
 @lru_cache(maxsize=1024)

@@ -13,7 +13,7 @@ from tenantry.core.targets import RefusedTarget, TargetPolicy, check_url
 from tenantry.events import service as events
 from tenantry.webhooks import store
 from tenantry.webhooks.names import subscribable_names
-from tenantry.webhooks.store import EndpointRow, PlaceRow
+from tenantry.webhooks.store import EndpointRow
 from tenantry.webhooks.wire import (
     PREFIX,
     CreateWebhookEndpoint,
@@ -118,7 +118,7 @@ def add(
     )
     store.insert_endpoint(tx, caller.environment_id, row)
     # What happened before the environment's first endpoint is owed to nobody.
-    store.insert_place(tx, PlaceRow(caller.environment_id, *events.last_settled(tx, caller.environment_id)))
+    store.insert_place(tx, caller.environment_id, events.last_settled(tx, caller.environment_id))
     return shown(row)
 
 

@@ -6,6 +6,7 @@ import msgspec
 
 from tenantry.core.db import Insertion, Row, Transaction, Values
 from tenantry.core.page import Bounds, behind, walk, walked
+from tenantry.events.positions import Place
 
 
 class EndpointRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,14 +120,6 @@ def _endpoint(row: Row) -> EndpointRow:
     return msgspec.convert(dict(zip(EndpointRow.__struct_fields__, row, strict=True)), EndpointRow)
 
 
-class PlaceRow(msgspec.Struct, frozen=True):
-    """How far deliveries have been made of an environment's events."""
-
-    environment_id: str
-    transaction_id: int
-    position: int
-
-
 class DeliveryRow(msgspec.Struct, frozen=True):
     """What a claimed delivery is about. `attempts` counts the one it was claimed for."""
 
@@ -150,41 +143,44 @@ class AttemptRow(msgspec.Struct, frozen=True, kw_only=True):
     created_at: str
 
 
-def insert_place(tx: Transaction, place: PlaceRow) -> None:
+def insert_place(tx: Transaction, environment_id: str, place: Place) -> None:
     """Begin to make deliveries of an environment's events past `place`, unless that was begun before."""
     tx.run(
         "INSERT INTO webhook_places (environment_id, transaction_id, position)"
         " VALUES (:environment_id, :transaction_id, :position) ON CONFLICT (environment_id) DO NOTHING",
-        **msgspec.structs.asdict(place),
+        environment_id=environment_id,
+        transaction_id=place.transaction_id,
+        position=place.position,
     )
 
 
 _LOCK: dict[str, LiteralString] = {"sqlite": "", "postgres": " FOR UPDATE SKIP LOCKED"}
 
 
-def select_places(tx: Transaction) -> list[PlaceRow]:
-    """Return the place of every environment that has had an endpoint."""
-    return [
-        PlaceRow(*row) for row in tx.all("SELECT environment_id, transaction_id, position FROM webhook_places")
-    ]
+def select_places(tx: Transaction) -> dict[str, Place]:
+    """Return up to where deliveries were made, by environment: of each that has had an endpoint."""
+    rows = tx.all("SELECT environment_id, transaction_id, position FROM webhook_places")
+    return {row[0]: Place(row[1], row[2]) for row in rows}
 
 
-def lock_place(tx: Transaction, environment_id: str) -> PlaceRow | None:
+def lock_place(tx: Transaction, environment_id: str) -> Place | None:
     """Return an environment's place for this transaction alone; None when another has it."""
     sql: LiteralString = (
-        "SELECT environment_id, transaction_id, position FROM webhook_places"
+        "SELECT transaction_id, position FROM webhook_places"
         " WHERE environment_id = :environment_id" + _LOCK[tx.engine]
     )
     row = tx.one(sql, environment_id=environment_id)
-    return PlaceRow(*row) if row else None
+    return Place(*row) if row else None
 
 
-def update_place(tx: Transaction, place: PlaceRow) -> None:
+def update_place(tx: Transaction, environment_id: str, place: Place) -> None:
     """Move an environment's place."""
     tx.run_later(
         "UPDATE webhook_places SET transaction_id = :transaction_id, position = :position"
         " WHERE environment_id = :environment_id",
-        **msgspec.structs.asdict(place),
+        environment_id=environment_id,
+        transaction_id=place.transaction_id,
+        position=place.position,
     )
 
 
