@@ -33,7 +33,7 @@ CORE_ORDER = [
 ]
 SOURCE = ROOT / "src" / "tenantry"
 FILES = sorted(SOURCE.rglob("*.py"))
-SHARED = {"service", "wire", "imports"}
+SHARED = {"service", "wire", "imports", "positions"}
 
 
 def parts_of(path: Path) -> list[str]:
@@ -73,7 +73,7 @@ def test_the_core_has_an_order_too(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: "/".join(parts_of(path)))
-def test_resources_meet_only_at_service_and_wire(path: Path) -> None:
+def test_resources_meet_only_where_they_show_themselves(path: Path) -> None:
     own = parts_of(path)[0]
     resources = {parts[0] for file in FILES if len(parts := parts_of(file)) == 2 and parts[1] == "service"}
     for imported in imports_of(path):
