@@ -1,10 +1,11 @@
 """Work that only adds rows and waits at once: it shares a transaction; each fails for itself."""
 
 import asyncio
+from typing import LiteralString
 
 import pytest
 
-from tenantry.core.db import Database, Insertion, Transaction, Work
+from tenantry.core.db import Database, Insertion, Transaction, Values, Work
 from tenantry.core.errors import EntityNotFound
 
 ROWS = 40
@@ -164,6 +165,48 @@ async def test_work_that_changes_rows_finds_in_place_what_was_inserted_before_it
     await database.write_soon(inserting(1), adds=True)
     together = [database.write_soon(inserting(2), adds=True), database.write_soon(looking)]
     assert await asyncio.gather(*together) == [2, True]
+
+
+SIGHTINGS = Insertion("sightings", "name text, size bigint, seen boolean, image bytea, note text")
+
+
+@pytest.fixture
+def sightings(database: Database) -> None:
+    identity = {
+        "sqlite": "INTEGER PRIMARY KEY AUTOINCREMENT",
+        "postgres": "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
+    }[database.engine]
+    image = {"sqlite": "BLOB", "postgres": "BYTEA"}[database.engine]
+    columns = f"position {identity}, name TEXT, size BIGINT, seen BOOLEAN, image {image}, note TEXT"
+    database.write(lambda tx: tx.script(f"CREATE TABLE sightings ({columns});"))
+
+
+async def test_rows_are_there_in_the_order_of_each_request_with_every_value_as_it_was(
+    database: Database, sightings: None
+) -> None:
+    names = ["heron", "", 'a "quoted", {braced} \\ one', "ørn", "NULL", None]
+
+    def rows_of(number: int) -> list[Values]:
+        return [
+            (name, number << at * 10, at % 2 == 0, bytes([0, 255, number]), str(number))
+            for at, name in enumerate(names)
+        ]
+
+    def seeing(number: int) -> Work[int]:
+        def work(tx: Transaction) -> int:
+            first, *others, last = rows_of(number)
+            tx.insert(SIGHTINGS, first)
+            tx.insert_all(SIGHTINGS, others)
+            tx.insert(SIGHTINGS, last)
+            return number
+
+        return work
+
+    assert await add_all(database, [seeing(number) for number in range(ROWS)]) == list(range(ROWS))
+    sql: LiteralString = "SELECT name, size, seen, image, note FROM sightings ORDER BY position"
+    found = database.read(lambda tx: tx.all(sql))
+    for number in range(ROWS):
+        assert [row for row in found if row[-1] == str(number)] == rows_of(number)
 
 
 async def test_one_that_fails_leaves_no_row_to_be_inserted(database: Database, notes: None) -> None:

@@ -81,8 +81,8 @@ class Insertion:
         return dict(zip(self.names, row, strict=True))
 
     def columns_of(self, rows: list[Values]) -> dict[str, object]:
-        """Return the parameters of `all`: for each column the values of `rows`."""
-        return {name: [row[number] for row in rows] for number, name in enumerate(self.names)}
+        """Return the parameters of `all`: for each column the values of `rows` (at least one)."""
+        return dict(zip(self.names, map(list, zip(*rows, strict=True)), strict=True))
 
 
 class Transaction(ABC):

@@ -18,6 +18,7 @@ from tenantry.core.db.base import Collision, Insertion, Row, T, Transaction, Val
 from tenantry.core.db.postgres_errors import ATTEMPTS, COLLISIONS, unavailable
 from tenantry.core.db.postgres_pipeline import ConnectionLost, Pipeline, Undone, start
 from tenantry.core.db.postgres_sql import Statement, numbered
+from tenantry.core.db.waiting import Waiting
 from tenantry.core.errors import Contended, DatabaseUnavailable
 from tenantry.core.retry import backoff
 
@@ -37,16 +38,29 @@ _CROSSED = (errors.SerializationFailure, errors.DeadlockDetected)
 OpenConnection = Callable[[], Awaitable[psycopg.AsyncConnection[Row]]]
 
 
+class _Shared:
+    """What works in one transaction share: what those that only add rows have `known`, and rows to be inserted."""
+
+    def __init__(self, known: dict[object, Any] | None = None) -> None:
+        self.known = known
+        self.waiting = Waiting()
+
+
 class PipelineTransaction(Transaction):
-    """A transaction, or the reads of one work, on a pipeline."""
+    """A transaction, or the reads of one work, on a pipeline.
+
+    Rows to be inserted wait until a statement could see them, or `insert_waiting` is called.
+    """
 
     engine = "postgres"
 
-    def __init__(self, pipeline: Pipeline, world: World) -> None:
+    def __init__(self, pipeline: Pipeline, world: World, shared: _Shared | None = None) -> None:
         super().__init__(world)
         self._pipeline = pipeline
+        self._shared = shared or _Shared()
+        self.known = self._shared.known
         self.has_changed = False
-        """Whether a statement was run that may have changed something."""
+        """Whether something was inserted, or a statement run that may have changed something."""
 
     def _prepared(self, sql: LiteralString, parameters: dict[str, object]) -> tuple[Statement, list[object]]:
         statement = numbered(sql)
@@ -54,24 +68,49 @@ class PipelineTransaction(Transaction):
         return statement, [parameters[name] for name in statement.names]
 
     def all(self, sql: LiteralString, **parameters: object) -> list[Row]:
+        self.insert_waiting()
+        return self._rows(sql, parameters)
+
+    def _rows(self, sql: LiteralString, parameters: dict[str, object]) -> list[Row]:
         return self._pipeline.rows(self._pipeline.ask(*self._prepared(sql, parameters)))
 
     def one(self, sql: LiteralString, **parameters: object) -> Row | None:
         rows = self.all(sql, **parameters)
         return rows[0] if rows else None
 
+    def one_in_place(self, sql: LiteralString, **parameters: object) -> Row | None:
+        if self.known is None:
+            return self.one(sql, **parameters)
+        rows = self._rows(sql, parameters)
+        return rows[0] if rows else None
+
     def run(self, sql: LiteralString, **parameters: object) -> int:
+        self.insert_waiting()
         return self._pipeline.ask(*self._prepared(sql, parameters)).command_tuples or 0
 
     def run_all(self, sql: LiteralString, rows: list[dict[str, object]]) -> None:
         for row in rows:
             self.run_later(sql, **row)
 
+    def insert(self, insertion: Insertion, row: Values) -> None:
+        self.has_changed = True
+        self._shared.waiting.keep(insertion, row)
+
     def insert_all(self, insertion: Insertion, rows: list[Values]) -> None:
-        self.run_later(insertion.all, **insertion.columns_of(rows))
+        for row in rows:
+            self.insert(insertion, row)
 
     def run_later(self, sql: LiteralString, **parameters: object) -> None:
+        self.insert_waiting()
         self._pipeline.post(*self._prepared(sql, parameters))
+
+    def insert_waiting(self) -> None:
+        """Send the rows that wait, whoever of those who share the transaction has inserted them."""
+        for insertion, rows in self._shared.waiting.take():
+            if len(rows) == 1:
+                self._pipeline.post(*self._prepared(insertion.one, insertion.named(rows[0])))
+            else:
+                self._pipeline.post(*self._prepared(insertion.all, insertion.columns_of(rows)))
 
     def has_table(self, name: str) -> bool:
         return self.one("SELECT 1 WHERE to_regclass(:name) IS NOT NULL", name=name) is not None
@@ -237,7 +276,9 @@ class LoopConnections:
         try:
             self._begin(pipeline)
             try:
-                value = work(PipelineTransaction(pipeline, self._world))
+                tx = PipelineTransaction(pipeline, self._world)
+                value = work(tx)
+                tx.insert_waiting()
             except BaseException:
                 pipeline.post_whatever(_ROLLBACK)
                 raise
@@ -296,11 +337,10 @@ class LoopConnections:
 
     async def _run_side_by_side(self, pipeline: Pipeline, works: list[Work[Any]]) -> list[Any] | Exception:
         """Return the value of each work, or the exception that it raised; what all was undone for, if it was."""
-        known: dict[object, Any] = {}
+        shared = _Shared(known={})
 
         def begin(work: Work[Any]) -> asyncio.Future[tuple[Any, bool]]:
-            tx = PipelineTransaction(pipeline, self._world)
-            tx.known = known
+            tx = PipelineTransaction(pipeline, self._world, shared)
             return start(self.loop, lambda: _outcome(tx, work))
 
         try:
@@ -312,6 +352,7 @@ class LoopConnections:
             if in_the_way:
                 pipeline.post_whatever(_ROLLBACK)
                 return _first_cause(in_the_way)
+            PipelineTransaction(pipeline, self._world, shared).insert_waiting()
             await start(self.loop, lambda: self._commit(pipeline))
         except (*COLLISIONS, psycopg.DataError, psycopg.ProgrammingError, ConnectionLost, Undone) as error:
             return error

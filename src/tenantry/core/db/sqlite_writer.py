@@ -18,6 +18,7 @@ from typing import Any
 
 from tenantry.core.db.base import Insertion, Values, Work
 from tenantry.core.db.sqlite_checkpoint import Checkpoints
+from tenantry.core.db.waiting import Waiting
 from tenantry.core.errors import DatabaseUnavailable
 
 BUSY_SECONDS = 5.0
@@ -30,9 +31,8 @@ _PRIMARY_CODE = 0xFF
 class Shared:
     """What works in one transaction share: what those that only add rows have looked up, and rows to be inserted.
 
-    A statement for many rows costs each of them a third of one of its own. So they wait until a statement
-    could see them, or the transaction ends. `added` counts them, and `changed` the changes that they made;
-    where inserting them `failed`, some of them may be missing.
+    The rows wait until a statement could see them, or the transaction ends. `added` counts them, and `changed`
+    the changes that they made; where inserting them `failed`, some of them may be missing.
     """
 
     def __init__(self) -> None:
@@ -40,22 +40,22 @@ class Shared:
         self.added = 0
         self.changed = 0
         self.failed = False
-        self._waiting: dict[Insertion, list[Values]] = {}
+        self._waiting = Waiting()
 
     def wait_to_insert(self, insertion: Insertion, row: Values) -> None:
         """Keep a row until `insert_waiting`."""
         self.added += 1
-        self._waiting.setdefault(insertion, []).append(row)
+        self._waiting.keep(insertion, row)
 
     def insert_waiting(self, connection: sqlite3.Connection) -> None:
         """Insert the rows that wait, those of a table in the order in which they came."""
-        if not self._waiting:
+        waiting = self._waiting.take()
+        if not waiting:
             return
-        waiting, self._waiting = self._waiting, {}
         before = connection.total_changes
         try:
-            for insertion in sorted(waiting, key=lambda each: not each.leads):
-                connection.executemany(insertion.numbered, waiting[insertion])
+            for insertion, rows in waiting:
+                connection.executemany(insertion.numbered, rows)
         except sqlite3.Error:
             self.failed = True
             raise
