@@ -77,6 +77,7 @@ class Exchange:
     def run(self, tx: Transaction) -> Answer | Later | Partly:
         """Do what is asked, or the next part of it. Raises ApiError."""
         endpoint = self.endpoint
+        self.caller = None  # it may be run again, after the key was revoked
         caller = self.caller = self.known_caller(tx)
         if endpoint.writes and caller.read_only:
             raise Forbidden

@@ -11,6 +11,7 @@ from tenantry.environments.store import EnvironmentRow, KeyRow
 
 _SECRET_LENGTH = 40
 _SHOWN_LENGTH = 10
+_MOST_REMEMBERED = 1000
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,28}[a-z0-9])?\Z")
 
 
@@ -123,16 +124,17 @@ def revoke_key(tx: Transaction, key_id: str) -> None:
         raise UnknownKey(f"There is no key '{key_id}' in use. `tenantry keys list` shows all.")
 
 
-def authenticate(tx: Transaction, authorization: str | None) -> Caller:
+def authenticate(tx: Transaction, authorization: str | None, assumed: Caller | None = None) -> Caller:
     """Return who calls with this `Authorization` header (wire.md section 9).
 
     Looked up at each request, in the request's own transaction, so that a revoked key
-    is refused at once. Raises Unauthorized.
+    is refused at once; who was `assumed` to call may be returned before that is done, and
+    is not answered if it was another. Raises Unauthorized.
     """
     scheme, _, secret = (authorization or "").partition(" ")
     if scheme.lower() != "bearer":
         raise Unauthorized
-    caller = store.select_caller(tx, _hash(secret.strip()))
+    caller = store.select_caller(tx, _hash(secret.strip()), assumed)
     if caller is None:
         raise Unauthorized
     return caller
@@ -152,15 +154,26 @@ class KeyUses:
     def __init__(self) -> None:
         self._uses: dict[str, str] = {}
         self._known: tuple[Transaction | None, dict[str | None, Caller]] = (None, {})
+        self._called: dict[str | None, Caller] = {}
 
     def authenticate(self, tx: Transaction, authorization: str | None) -> Caller:
-        """Do as `authenticate` does, and note the use. Requests that share a transaction share the look-up."""
+        """Do as `authenticate` does, and note the use. Requests that share a transaction share the look-up.
+
+        Who called with a header before is assumed to call again.
+        """
         callers = self._callers_known_in(tx)
         caller = callers.get(authorization)
         if caller is None:
-            caller = callers[authorization] = authenticate(tx, authorization)
+            assumed = self._called.pop(authorization, None)
+            caller = callers[authorization] = authenticate(tx, authorization, assumed)
+            self._remember(authorization, caller)
         self._uses[caller.key_id] = tx.now
         return caller
+
+    def _remember(self, authorization: str | None, caller: Caller) -> None:
+        if len(self._called) >= _MOST_REMEMBERED:
+            self._called.clear()
+        self._called[authorization] = caller
 
     def _callers_known_in(self, tx: Transaction) -> dict[str | None, Caller]:
         if tx.known is not None:

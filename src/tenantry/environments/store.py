@@ -91,9 +91,10 @@ def insert_key(tx: Transaction, environment_id: str, row: KeyRow, secret_hash: b
     )
 
 
-def select_caller(tx: Transaction, secret_hash: bytes) -> Caller | None:
-    """Return who calls with the key of that hash, unless it is revoked."""
-    row = tx.one(
+def select_caller(tx: Transaction, secret_hash: bytes, assumed: Caller | None = None) -> Caller | None:
+    """Return who calls with the key of that hash, unless it is revoked; see `one_assumed`."""
+    row = tx.one_assumed(
+        msgspec.structs.astuple(assumed) if assumed else None,
         "SELECT environment_id, slug, domain_policy, api_keys.id, api_keys.name, read_only"
         " FROM api_keys JOIN environments ON environments.id = environment_id"
         " WHERE hash = :hash AND revoked_at IS NULL",

@@ -120,6 +120,15 @@ class Transaction(ABC):
     def one(self, sql: LiteralString, **parameters: object) -> Row | None:
         """Return the first row of a query, or None."""
 
+    def one_assumed(self, assumed: Row | None, sql: LiteralString, **parameters: object) -> Row | None:
+        """Do as `one`; but where a look-up takes a journey, `assumed` may be returned, if given.
+
+        Whether it is so is then found out meanwhile, and known before the work's outcome counts: where it is
+        not, the work is run again.
+        """
+        del assumed
+        return self.one(sql, **parameters)
+
     def one_in_place(self, sql: LiteralString, **parameters: object) -> Row | None:
         """Do as `one`, but perhaps without rows that other requests have inserted into the same transaction.
 

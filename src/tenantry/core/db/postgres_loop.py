@@ -9,17 +9,17 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any, LiteralString, NamedTuple
+from typing import Any, LiteralString, NamedTuple, Protocol
 
 import psycopg
 from psycopg import errors
 
 from tenantry.core.db.base import Collision, Insertion, Row, T, Transaction, Values, Work, World
 from tenantry.core.db.postgres_errors import ATTEMPTS, COLLISIONS, unavailable
-from tenantry.core.db.postgres_pipeline import ConnectionLost, Pipeline, Undone, start
+from tenantry.core.db.postgres_pipeline import Ahead, ConnectionLost, Pipeline, Undone, start
 from tenantry.core.db.postgres_sql import Statement, numbered
 from tenantry.core.db.waiting import Waiting
-from tenantry.core.errors import Contended, DatabaseUnavailable
+from tenantry.core.errors import ApiError, Contended, DatabaseUnavailable
 from tenantry.core.retry import backoff
 
 _GROUPS_AT_ONCE = 2
@@ -34,6 +34,13 @@ _ROLLBACK = numbered("ROLLBACK")
 
 _CROSSED = (errors.SerializationFailure, errors.DeadlockDetected)
 """What another transaction is the cause of, never the same one."""
+
+
+class RunOnce(Protocol[T]):
+    """Runs work; what it looks up may be assumed where it `assumes`."""
+
+    async def __call__(self, work: Work[T], *, assumes: bool) -> T: ...
+
 
 OpenConnection = Callable[[], Awaitable[psycopg.AsyncConnection[Row]]]
 
@@ -54,8 +61,12 @@ class PipelineTransaction(Transaction):
 
     engine = "postgres"
 
-    def __init__(self, pipeline: Pipeline, world: World, shared: _Shared | None = None) -> None:
+    def __init__(
+        self, pipeline: Pipeline, world: World, shared: _Shared | None = None, *, assumes: bool = True
+    ) -> None:
         super().__init__(world)
+        self._assumes = assumes
+        self._assumed: list[tuple[Row, Ahead]] = []
         self._pipeline = pipeline
         self._shared = shared or _Shared()
         self.known = self._shared.known
@@ -77,6 +88,19 @@ class PipelineTransaction(Transaction):
     def one(self, sql: LiteralString, **parameters: object) -> Row | None:
         rows = self.all(sql, **parameters)
         return rows[0] if rows else None
+
+    def one_assumed(self, assumed: Row | None, sql: LiteralString, **parameters: object) -> Row | None:
+        if assumed is None or not self._assumes:
+            return self.one(sql, **parameters)
+        self.insert_waiting()
+        self._assumed.append((assumed, self._pipeline.ask_ahead(*self._prepared(sql, parameters))))
+        return assumed
+
+    def check_assumed(self) -> None:
+        """Return when all is known to be as it was assumed. Raises Collision where it is not."""
+        for assumed, ahead in self._assumed:
+            if self._pipeline.rows(self._pipeline.answer_of(ahead))[:1] != [assumed]:
+                raise Collision
 
     def one_in_place(self, sql: LiteralString, **parameters: object) -> Row | None:
         if self.known is None:
@@ -159,7 +183,7 @@ class LoopConnections:
         self._groups: set[asyncio.Task[None]] = set()
 
     async def read(self, work: Work[T]) -> T:
-        """Run `work` that changes nothing. Raises DatabaseUnavailable."""
+        """Run `work` that changes nothing, again when what it assumed was not so. Raises DatabaseUnavailable."""
         return await self._until_done(self._read_once, work)
 
     async def write(self, work: Work[T]) -> T:
@@ -183,11 +207,11 @@ class LoopConnections:
         for pipeline in (*self._readers, *self._writers):
             pipeline.close()
 
-    async def _until_done(self, run_once: Callable[[Work[T]], Awaitable[T]], work: Work[T]) -> T:
+    async def _until_done(self, run_once: "RunOnce[T]", work: Work[T]) -> T:
         attempt = lost = 0
         while True:
             try:
-                return await run_once(work)
+                return await run_once(work, assumes=attempt == 0)
             except COLLISIONS as error:
                 attempt += 1
                 if attempt == ATTEMPTS:
@@ -200,13 +224,14 @@ class LoopConnections:
             except psycopg.OperationalError as error:
                 raise unavailable(error) from error
 
-    async def _read_once(self, work: Work[T]) -> T:
-        pipeline = await self._reader()
-        return await start(self.loop, lambda: work(PipelineTransaction(pipeline, self._world)))
+    async def _read_once(self, work: Work[T], *, assumes: bool) -> T:
+        tx = PipelineTransaction(await self._reader(), self._world, assumes=assumes)
+        return await start(self.loop, lambda: _done(tx, work))
 
-    async def _write_once(self, work: Work[T]) -> T:
+    async def _write_once(self, work: Work[T], *, assumes: bool) -> T:
         pipeline = await self._borrow()
-        return await start(self.loop, lambda: self._transact(pipeline, work))
+        tx = PipelineTransaction(pipeline, self._world, assumes=assumes)
+        return await start(self.loop, lambda: self._transact(pipeline, tx, work))
 
     async def _open(self, *, gathers: bool) -> Pipeline:
         if self._closed:
@@ -271,13 +296,12 @@ class LoopConnections:
             self._idle.append(pipeline)
         self._places.release()
 
-    def _transact(self, pipeline: Pipeline, work: Work[T]) -> T:
+    def _transact(self, pipeline: Pipeline, tx: PipelineTransaction, work: Work[T]) -> T:
         """Run `work` in a transaction, and give the connection back."""
         try:
             self._begin(pipeline)
             try:
-                tx = PipelineTransaction(pipeline, self._world)
-                value = work(tx)
+                value = _done(tx, work)
                 tx.insert_waiting()
             except BaseException:
                 pipeline.post_whatever(_ROLLBACK)
@@ -370,10 +394,21 @@ class LoopConnections:
         _settle(job, outcome)
 
 
+def _done(tx: PipelineTransaction, work: Work[T]) -> T:
+    """Return what `work` returns, or raise what it raises, once all is known to be as it was assumed."""
+    try:
+        value = work(tx)
+    except ApiError:
+        tx.check_assumed()
+        raise
+    tx.check_assumed()
+    return value
+
+
 def _outcome(tx: PipelineTransaction, work: Work[Any]) -> tuple[Any, bool]:
     """Return what `work` returned or raised, and whether its transaction must be undone for it."""
     try:
-        return work(tx), False
+        return _done(tx, work), False
     except (psycopg.Error, Collision, ConnectionLost, Undone) as error:
         return error, True
     except Exception as error:  # noqa: BLE001 (whatever it is, it is for the one who asked)

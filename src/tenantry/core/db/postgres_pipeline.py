@@ -63,9 +63,37 @@ class _Question:
 
     statement: Statement
     values: list[Any]
-    askers: list[greenlet.greenlet]
+    askers: list[Callable[[PGresult | Exception], object]]
     whatever: bool = False
     """Whether it is run even if what is sent before it fails."""
+
+
+class Ahead:
+    """A statement that was asked ahead of its turn: nobody waits for its answer yet."""
+
+    __slots__ = ("_answer", "_go_on", "statement", "values")
+
+    def __init__(self, statement: Statement, values: list[Any]) -> None:
+        self.statement = statement
+        self.values = values
+        self._answer: PGresult | Exception | None = None
+        self._go_on: Callable[[], object] | None = None
+
+    def settle(self, answer: PGresult | Exception) -> None:
+        """Take the answer, and have whoever waits for it go on."""
+        self._answer = answer
+        if self._go_on is not None:
+            self._go_on()
+
+    def wait(self) -> PGresult | Exception:
+        """Return the answer once it is there."""
+        if self._answer is None:
+            this = greenlet.getcurrent()
+            assert this.parent is not None, "only a greenlet can wait for an answer"
+            self._go_on = this.switch
+            this.parent.switch()
+        assert self._answer is not None
+        return self._answer
 
 
 class _Prepare:
@@ -128,7 +156,7 @@ class Pipeline:
         this = greenlet.getcurrent()
         assert this.parent is not None, "only a greenlet can wait for an answer"
         while True:
-            self._ask(statement, values, this)
+            self._ask(statement, values, this.switch)
             answer: PGresult | Exception = this.parent.switch()
             if isinstance(answer, Exception):
                 raise answer
@@ -140,6 +168,20 @@ class Pipeline:
                 raise errors.error_from_result(answer)
             if not self._gathers:
                 raise Undone
+
+    def ask_ahead(self, statement: Statement, values: list[Any]) -> Ahead:
+        """Have a statement run whose answer `answer_of` returns."""
+        ahead = Ahead(statement, values)
+        self._ask(statement, values, ahead.settle)
+        return ahead
+
+    def answer_of(self, ahead: Ahead) -> PGresult:
+        """Return what came of a statement that was asked ahead. Raises what `ask` does."""
+        answer = ahead.wait()
+        if isinstance(answer, Exception):
+            raise answer
+        # Asked again, it says what is wrong.
+        return answer if answer.status in _GOOD else self.ask(ahead.statement, ahead.values)
 
     def rows(self, result: PGresult) -> list[Row]:
         """Return the rows of a result."""
@@ -166,7 +208,9 @@ class Pipeline:
             if isinstance(question, _Question):
                 _answer(question, lost)
 
-    def _ask(self, statement: Statement, values: list[Any], asker: greenlet.greenlet) -> None:
+    def _ask(
+        self, statement: Statement, values: list[Any], asker: Callable[[PGresult | Exception], object]
+    ) -> None:
         if not self._gathers:
             self._put(_Question(statement, values, [asker]))
             return
@@ -313,5 +357,5 @@ def _ends_connection(result: PGresult) -> bool:
 
 
 def _answer(question: _Question, answer: PGresult | Exception) -> None:
-    for asker in question.askers:
-        asker.switch(answer)
+    for tell in question.askers:
+        tell(answer)
