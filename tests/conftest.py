@@ -38,11 +38,16 @@ def postgres() -> str | None:
 @pytest.fixture(scope="session", params=ENGINES)
 def engine(request: pytest.FixtureRequest, postgres: str | None) -> str:
     name: str = request.param
-    if name == "postgres" and postgres is None:
-        if IN_CI:
-            pytest.fail("CI must have PostgreSQL: none at TENANTRY_TEST_POSTGRES, 127.0.0.1:5432 or its socket")
-        pytest.skip("NO POSTGRESQL: set TENANTRY_TEST_POSTGRES or start a local server")
+    if name == "postgres":
+        _need_postgres(postgres)
     return name
+
+
+def _need_postgres(postgres: str | None) -> None:
+    if postgres is None and IN_CI:
+        pytest.fail("CI must have PostgreSQL: none at TENANTRY_TEST_POSTGRES, 127.0.0.1:5432 or its socket")
+    if postgres is None:
+        pytest.skip("NO POSTGRESQL: set TENANTRY_TEST_POSTGRES or start a local server")
 
 
 @pytest.fixture(scope="session")
@@ -85,6 +90,16 @@ def database(database_url: str, now: list[int]) -> Iterator[Database]:
     opened = open_migrated(database_url, World(lambda: now[0], os.urandom))
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def postgres_only(postgres: str | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    """A migrated database of the test's own, for what is of PostgreSQL alone."""
+    _need_postgres(postgres)
+    with fresh_database_url("postgres", tmp_path_factory.mktemp("database"), postgres) as url:
+        opened = open_migrated(url)
+        yield opened
+        opened.close()
 
 
 @pytest.fixture(scope="session")

@@ -6,11 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from math import inf
 from random import Random
+from typing import LiteralString
 from unittest.mock import patch
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from support import caller_in, fresh_database_url, grant, open_migrated
@@ -203,6 +204,20 @@ def test_names_that_came_since_others_were_looked_at_are_found(database: Databas
     database.write(lambda tx: [_create(tx, environment_id, name) for name in sorted(names)])
     assert _found(database, environment_id, "zebra quartz", limit=1_000) == names
     assert len(_found(database, environment_id, "ra", limit=10)) == 10
+
+
+def test_postgres_makes_the_terms_that_are_looked_up(postgres_only: Database) -> None:
+    sql: LiteralString = "SELECT tsvector_to_array(organization_terms(:environment_id, :folded))"
+
+    @given(name=TEXTS.filter(bool))
+    @example("x")
+    def check(name: str) -> None:
+        folded, environment_id = fold(name), "environment_01ABCDEF"
+        row = postgres_only.read(lambda tx: tx.one(sql, environment_id=environment_id, folded=folded))
+        assert row is not None
+        assert set(row[0]) == set(terms_of_name(environment_id, folded))
+
+    check()
 
 
 @given(names=st.lists(TEXTS, max_size=20), text=st.text(min_size=TERM_BYTES, max_size=40), parts=st.integers(1, 4))

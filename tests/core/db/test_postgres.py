@@ -1,27 +1,16 @@
 """PostgreSQL alone: connections that are cut."""
 
 import secrets
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote
 
 import psycopg
 import pytest
 
-from support import fresh_database_url, open_migrated
+from support import open_migrated
 from tenantry.core.db import Database, Transaction, open_database
 from tenantry.core.errors import DatabaseUnavailable
 from tenantry.server import system_world
-
-
-@pytest.fixture
-def postgres_only(postgres: str | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    """A database on PostgreSQL."""
-    folder = tmp_path_factory.mktemp("database")
-    with fresh_database_url("postgres", folder, postgres) as url:
-        opened = open_migrated(url)
-        yield opened
-        opened.close()
 
 
 def pid(tx: Transaction) -> int:

@@ -1,0 +1,1 @@
+-- SQLite is given the terms of names.
