@@ -317,7 +317,7 @@ def test_rows_that_are_inserted_together_come_in_their_order_with_every_value_as
     assert database.write(work) == rows
 
 
-@pytest.mark.parametrize("count", [1, 15, 16, 17, 40])
+@pytest.mark.parametrize("count", [0, 1, 15, 16, 17, 40])
 def test_rows_that_are_inserted_together_are_there_in_their_order(counters: Database, count: int) -> None:
     rows: list[Values] = [(f"n{number:02}", number) for number in range(count)]
     insertion = Insertion("counters", "name text, value integer")

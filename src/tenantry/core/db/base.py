@@ -151,7 +151,7 @@ class Transaction(ABC):
 
     @abstractmethod
     def insert_all(self, insertion: Insertion, rows: list[Values]) -> None:
-        """Insert `rows` (at least one) in this order."""
+        """Insert `rows`, which may be none, in this order."""
 
     def run_later(self, sql: LiteralString, **parameters: object) -> None:
         """Run a statement in its turn, whose outcome is not waited for: what fails of it fails the transaction."""

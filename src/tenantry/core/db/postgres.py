@@ -77,7 +77,8 @@ class CursorTransaction(Transaction):
         self._cursor.executemany(named(sql), rows)
 
     def insert_all(self, insertion: Insertion, rows: list[Values]) -> None:
-        self.run(insertion.all, **insertion.columns_of(rows))
+        if rows:
+            self.run(insertion.all, **insertion.columns_of(rows))
 
     def has_table(self, name: str) -> bool:
         return self.one("SELECT 1 WHERE to_regclass(:name) IS NOT NULL", name=name) is not None
