@@ -93,13 +93,19 @@ def database(database_url: str, now: list[int]) -> Iterator[Database]:
 
 
 @pytest.fixture
-def postgres_only(postgres: str | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    """A migrated database of the test's own, for what is of PostgreSQL alone."""
+def postgres_only_url(postgres: str | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a migrated database of the test's own, for what is of PostgreSQL alone."""
     _need_postgres(postgres)
     with fresh_database_url("postgres", tmp_path_factory.mktemp("database"), postgres) as url:
-        opened = open_migrated(url)
-        yield opened
-        opened.close()
+        yield url
+
+
+@pytest.fixture
+def postgres_only(postgres_only_url: str) -> Iterator[Database]:
+    """That database."""
+    opened = open_migrated(postgres_only_url)
+    yield opened
+    opened.close()
 
 
 @pytest.fixture(scope="session")

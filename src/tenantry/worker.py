@@ -15,6 +15,7 @@ from tenantry.audit_logs.streams import delivery as streams
 from tenantry.audit_logs.streams.shipping import Shipper
 from tenantry.core import idempotency
 from tenantry.core.db import Database, Transaction, Work
+from tenantry.core.db.statistics import analyze_new
 from tenantry.domains import checks
 from tenantry.domains.checker import Checker
 from tenantry.environments import service as environments
@@ -27,6 +28,7 @@ from tenantry.webhooks.dispatch import Dispatcher
 log = structlog.get_logger("tenantry.worker")
 
 _USES_SECONDS = 5.0
+_STATISTICS_SECONDS = 1.0
 _PRUNE_SECONDS = 60.0
 _METADATA_SECONDS = 1.0
 _FOLLOW_SECONDS = 0.25
@@ -75,6 +77,7 @@ class Worker:
         """Begin, on the running event loop. It may be at rest."""
         chores = (
             (_USES_SECONDS, self._record_uses),
+            (_STATISTICS_SECONDS, self._analyze),
             (_PRUNE_SECONDS, self._prune),
             (_METADATA_SECONDS, self._index_metadata),
             (_FOLLOW_SECONDS, self._follow),
@@ -165,6 +168,10 @@ class Worker:
         uses = self._uses.take()
         if uses:
             await self._database.write_soon(lambda tx: environments.record_uses(tx, uses))
+
+    async def _analyze(self) -> None:
+        if self._database.engine == "postgres":
+            await asyncio.to_thread(analyze_new, self._database)
 
     async def _prune(self) -> None:
         await self._until_done(idempotency.prune)

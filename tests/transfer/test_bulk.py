@@ -2,6 +2,7 @@
 
 import secrets
 import threading
+import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -9,6 +10,7 @@ from functools import partial
 from typing import Any, cast
 
 import httpx
+import pytest
 
 from support import Access, Server, client, events_of, grant
 from tenantry.core.db import Database, Work
@@ -16,7 +18,7 @@ from tenantry.core.errors import DatabaseUnavailable
 from tenantry.node import Nodes
 from tenantry.server import system_world
 from tenantry.settings import Settings
-from tenantry.transfer.bulk import AT_ONCE
+from tenantry.transfer.bulk import AT_ONCE, are_apart
 
 BULK = "/tenantry/organizations/bulk"
 
@@ -107,6 +109,60 @@ def test_a_thousand_at_once_and_no_more(api: httpx.Client) -> None:
     assert api.post(BULK, json={"organizations": body}).status_code == 422
     answer = api.post(BULK, json={"organizations": body[:1000]})
     assert {each["status"] for each in answer.json()["results"]} == {201}
+
+
+@pytest.mark.parametrize("atomic", [False, True])
+def test_of_many_creates_that_claim_the_same_the_first_has_it(unique_api: httpx.Client, *, atomic: bool) -> None:
+    declared = unique_api.put("/tenantry/metadata_keys/account", json={"unique": True})
+    assert declared.status_code == 202
+    while unique_api.get("/tenantry/metadata_keys/account").json()["state"] == "checking":
+        time.sleep(0.05)
+    fillers = [{"name": f"Acme {number}"} for number in range(20)]
+    pairs: list[dict[str, Any]] = [
+        {"external_id": "crm-1"},
+        {"domains": ["acme.com"]},
+        {"domain_data": [{"domain": "globex.com", "state": "verified"}]},
+        {"metadata": {"account": "7"}},
+    ]
+    for number, pair in enumerate(pairs):
+        body = [*fillers, {"name": "First"} | pair, *fillers, {"name": "Second"} | pair]
+        answer = unique_api.post(BULK, json={"organizations": body, "atomic": atomic}).json()
+        statuses = [each["status"] for each in answer["results"]]
+        assert statuses[:-1] == [201] * 41, pair
+        assert statuses[-1] in {400, 409}, pair
+        kept = len(unique_api.get("/organizations", params={"limit": 100, "search": "First"}).json()["data"])
+        assert kept == (0 if atomic else number + 1)
+
+
+CLAIMING = [
+    {"name": "One", "external_id": "crm-1", "domains": ["one.example.com"], "metadata": {"a": "1"}},
+    {"name": "Two", "external_id": None, "domain_data": [{"domain": "two.example.com", "state": "pending"}]},
+    {"name": "Three", "metadata": {"a": "1"}},
+    {"name": "Four", "domains": ["bücher.example.com"], "external_id": ""},
+    {"name": "Five", "external_id": None},
+]
+
+
+def test_creates_are_apart_where_no_two_claim_the_same() -> None:
+    assert are_apart(CLAIMING)
+    assert are_apart([])
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"id": "org_01EHWNCE74X7JSDV0X3SZ3KJNY", "name": "An update"},
+        {"external_id": "crm-1"},
+        {"domains": ["other.example.com", "two.example.com"]},
+        {"domain_data": [{"domain": "One.Example.COM", "state": "verified"}]},
+        {"domain_data": [{"domain": "XN--BCHER-KVA.example.com", "state": "verified"}]},
+        {"external_id": ["no text"]},
+        7,
+    ],
+)
+def test_creates_are_not_apart_from_one_that_claims_what_another_does(more: object) -> None:
+    assert not are_apart([*CLAIMING, more])
+    assert not are_apart([more, *CLAIMING])
 
 
 def test_a_retried_request_has_one_effect(api: httpx.Client) -> None:

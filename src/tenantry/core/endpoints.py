@@ -51,9 +51,9 @@ class Endpoint:
     is not JSON; `answer` is then the type of one item in it. `example` is a body that works, for the
     documentation, where what is required does not make one. `scans` tells from the query whether many rows
     may have to be looked at or changed. `changes` is false where a method that is not GET has no
-    effect. `adds` is true where it adds rows and changes none, so that it may share a
-    transaction with others. `wrong` is what a wrong field is answered with. `keyless` is true where no key
-    is asked for: the caller is then NOBODY.
+    effect. `many` is true where it does many things, each of which looks at few rows. `adds` is true
+    where it adds rows and changes none, so that it may share a transaction with others. `wrong` is what a
+    wrong field is answered with. `keyless` is true where no key is asked for: the caller is then NOBODY.
     """
 
     method: str
@@ -72,6 +72,7 @@ class Endpoint:
     headers: Mapping[str, str] = field(default_factory=dict)
     scans: Callable[[Any], bool] = _never
     changes: bool = True
+    many: bool = False
     adds: bool = False
     wrong: type[ValidationFailed] = ValidationFailed
     keyless: bool = False

@@ -135,7 +135,9 @@ class Api:
         endpoint = exchange.endpoint
         while True:
             try:
-                made = await self._database.write_soon(exchange.run, scans=exchange.scans, adds=endpoint.adds)
+                made = await self._database.write_soon(
+                    exchange.run, scans=exchange.scans, many=endpoint.many, adds=endpoint.adds
+                )
             except ApiError as error:
                 if exchange.partly is None:
                     raise

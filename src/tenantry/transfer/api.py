@@ -1,6 +1,6 @@
 """The routes of organizations in bulk."""
 
-from tenantry.core.endpoints import Call, Endpoint, Partly, Resource, always
+from tenantry.core.endpoints import Call, Endpoint, Partly, Resource
 from tenantry.domains.service import DomainRules
 from tenantry.transfer import bulk
 from tenantry.transfer.bulk import BulkNotDone
@@ -26,7 +26,7 @@ def resource(rules: DomainRules) -> Resource:
                 answer=BulkDone,
                 errors=(BulkNotDone,),
                 handler=write,
-                scans=always,
+                many=True,
             ),
         ),
     )

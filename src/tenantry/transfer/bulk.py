@@ -1,15 +1,18 @@
 """Many creates and updates in one request, each with a result of its own."""
 
 from functools import partial
+from typing import Any
 
 import msgspec
 from msgspec import UNSET
 
+from tenantry.core.caller import Caller
+from tenantry.core.db import Transaction
 from tenantry.core.decode import decode_item, is_form
 from tenantry.core.endpoints import Call, Partly
 from tenantry.core.errors import ApiError
 from tenantry.core.validation import convert
-from tenantry.domains.service import DomainRules
+from tenantry.domains.service import DomainRules, filter_form
 from tenantry.organizations import service
 from tenantry.organizations.wire import GO_NAMES, CreateOrganization, UpdateOrganization
 from tenantry.transfer.wire import Bulk, BulkDone, BulkResult, Identified
@@ -48,7 +51,8 @@ def write(call: Call, rules: DomainRules) -> BulkDone | Partly:
     part = rest if body.atomic else rest[:AT_ONCE]
     service.lock(call.tx, call.caller, list(filter(None, map(_id_of, part))))
     form = is_form(call.header("content-type"))
-    done += [_write_one(call, each, rules, form=form) for each in part]
+    works = [partial(_write_one, caller=call.caller, value=each, rules=rules, form=form) for each in part]
+    done += call.tx.side_by_side(works) if not form and are_apart(part) else [work(call.tx) for work in works]
     if len(done) < len(body.organizations):
         return Partly(_encode(done), partial(_stopped, done, len(body.organizations)))
     answer = _done(done)
@@ -76,13 +80,38 @@ def _failed(error: ApiError) -> BulkResult:
     return BulkResult(error.status, msgspec.Raw(_encode(error.body())))
 
 
-def _write_one(call: Call, value: object, rules: DomainRules, *, form: bool) -> BulkResult:
+def are_apart(part: list[Any]) -> bool:
+    """Return whether none of these hangs on another: they are creates, and no two claim the same.
+
+    Values of metadata that have to be unique are left to their index.
+    """
+    claims: list[object] = []
+    for value in part:
+        if not isinstance(value, dict) or "id" in value:
+            return False
+        claims += [("external id", value["external_id"])] if value.get("external_id") else []
+        claims += _domains_of(value)
+    try:
+        return len(set(claims)) == len(claims)
+    except TypeError:  # what cannot be hashed is no text, and will be refused
+        return False
+
+
+def _domains_of(value: dict[str, Any]) -> set[str]:
+    """Return the domains that an organization is to have, each in the one spelling that it is kept in."""
+    bare, given = value.get("domains"), value.get("domain_data")
+    names = [*(bare if isinstance(bare, list) else [])]
+    names += [each.get("domain") for each in given if isinstance(each, dict)] if isinstance(given, list) else []
+    return {filter_form(name) for name in names if isinstance(name, str)}
+
+
+def _write_one(tx: Transaction, *, caller: Caller, value: object, rules: DomainRules, form: bool) -> BulkResult:
     try:
         identity = convert(value, Identified, strict=True).id
         if identity is UNSET:
             create = decode_item(value, CreateOrganization, {}, is_form=form)
-            return BulkResult(201, service.create(call.tx, call.caller, create, rules))
+            return BulkResult(201, service.create(tx, caller, create, rules))
         update = decode_item(value, UpdateOrganization, GO_NAMES, is_form=form)
-        return BulkResult(200, service.update(call.tx, call.caller, identity, update, rules))
+        return BulkResult(200, service.update(tx, caller, identity, update, rules))
     except ApiError as error:
         return _failed(error)

@@ -2,7 +2,7 @@
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, ClassVar, LiteralString, TypeVar
@@ -137,6 +137,14 @@ class Transaction(ABC):
         """
         return self.one(sql, **parameters)
 
+    def side_by_side(self, works: Sequence[Callable[["Transaction"], T]]) -> list[T]:
+        """Return what each of `works` returns in this transaction; they may run at the same time.
+
+        They only add rows, and none hangs on what another adds. Where a unique index says otherwise, all
+        that is done in this transaction is done again, and they one after the other.
+        """
+        return [work(self) for work in works]
+
     @abstractmethod
     def run(self, sql: LiteralString, **parameters: object) -> int:
         """Run a statement that returns no rows; return how many rows it changed."""
@@ -223,11 +231,12 @@ class Database(ABC):
         """
 
     @abstractmethod
-    async def write_soon(self, work: Work[T], *, scans: bool = False, adds: bool = False) -> T:
+    async def write_soon(self, work: Work[T], *, scans: bool = False, many: bool = False, adds: bool = False) -> T:
         """Do as `write` does, without blocking the event loop.
 
         `scans` says that it may look at many rows or change many: short work runs on the
-        event loop, this in a thread. `adds` says that it adds rows and changes none, so
+        event loop, this in a thread; so does what has `many` statements, if they are run in the
+        process itself. `adds` says that it adds rows and changes none, so
         that nothing is likely to collide with it: it may share a transaction with other such work.
         """
 

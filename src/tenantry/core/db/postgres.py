@@ -133,7 +133,14 @@ class PostgresDatabase(Database):
             return await loop.run_in_executor(self._threads, self._scan, work)
         return await self._connections_of(loop).read(work)
 
-    async def write_soon(self, work: Work[T], *, scans: bool = False, adds: bool = False) -> T:
+    async def write_soon(
+        self,
+        work: Work[T],
+        *,
+        scans: bool = False,
+        many: bool = False,  # noqa: ARG002 (of which the event loop only waits for the answers)
+        adds: bool = False,
+    ) -> T:
         loop = asyncio.get_running_loop()
         if scans:
             return await loop.run_in_executor(self._threads, self.write, work)

@@ -8,7 +8,8 @@ on side by side: their statements travel together, and there is one begin, one c
 import asyncio
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, LiteralString, NamedTuple, Protocol
 
 import psycopg
@@ -16,7 +17,7 @@ from psycopg import errors
 
 from tenantry.core.db.base import Collision, Insertion, Row, T, Transaction, Values, Work, World
 from tenantry.core.db.postgres_errors import ATTEMPTS, COLLISIONS, unavailable
-from tenantry.core.db.postgres_pipeline import Ahead, ConnectionLost, Pipeline, Undone, start
+from tenantry.core.db.postgres_pipeline import Ahead, ConnectionLost, Pipeline, Undone, gather, start
 from tenantry.core.db.postgres_sql import Statement, numbered
 from tenantry.core.db.waiting import Waiting
 from tenantry.core.errors import ApiError, Contended, DatabaseUnavailable
@@ -24,6 +25,7 @@ from tenantry.core.retry import backoff
 
 _GROUPS_AT_ONCE = 2
 _LARGEST_GROUP = 64
+_SIDE_BY_SIDE = 16
 _REST_SECONDS = 1.0
 """How long those that read make do with what they have when one more connection could not be opened."""
 
@@ -48,9 +50,9 @@ OpenConnection = Callable[[], Awaitable[psycopg.AsyncConnection[Row]]]
 class _Shared:
     """What works in one transaction share: what those that only add rows have `known`, and rows to be inserted."""
 
-    def __init__(self, known: dict[object, Any] | None = None) -> None:
+    def __init__(self, known: dict[object, Any] | None = None, waiting: Waiting | None = None) -> None:
         self.known = known
-        self.waiting = Waiting()
+        self.waiting = waiting or Waiting()
 
 
 class PipelineTransaction(Transaction):
@@ -107,6 +109,25 @@ class PipelineTransaction(Transaction):
             return self.one(sql, **parameters)
         rows = self._rows(sql, parameters)
         return rows[0] if rows else None
+
+    def side_by_side(self, works: Sequence[Work[T]]) -> list[T]:
+        if not self._assumes:
+            return super().side_by_side(works)
+        shared = _Shared({}, self._shared.waiting)
+        # The first goes ahead: what it looks up the others need not.
+        done = [work(self._beside(shared)) for work in works[:1]]
+        for begin in range(1, len(works), _SIDE_BY_SIDE):
+            some = works[begin : begin + _SIDE_BY_SIDE]
+            done += gather([partial(work, self._beside(shared)) for work in some])
+            self.insert_waiting()
+        self.has_changed = True
+        return done
+
+    def _beside(self, shared: _Shared) -> "PipelineTransaction":
+        """Return this transaction for one of several works that go on side by side in it."""
+        beside = PipelineTransaction(self._pipeline, self._world, shared, assumes=False)
+        beside.milliseconds, beside.now = self.milliseconds, self.now
+        return beside
 
     def run(self, sql: LiteralString, **parameters: object) -> int:
         self.insert_waiting()

@@ -7,7 +7,7 @@ so services are plain functions here as well, and no thread waits for another's 
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -55,6 +55,32 @@ def start(loop: asyncio.AbstractEventLoop, function: Callable[[], T]) -> asyncio
 
     greenlet.greenlet(run).switch()
     return future
+
+
+def gather(functions: Sequence[Callable[[], T]]) -> list[T]:
+    """Return what each function returns; while one waits for an answer the others go on.
+
+    To be called in a greenlet of the loop. Raises what the first raised that failed, once all have ended.
+    """
+    this = greenlet.getcurrent()
+    assert this.parent is not None, "only a greenlet can wait for others"
+    values: dict[int, T] = {}
+    failures: list[BaseException] = []
+
+    def run(number: int, function: Callable[[], T]) -> None:
+        try:
+            values[number] = function()
+        except BaseException as error:  # noqa: BLE001 (whatever it is, it is for the one who waits)
+            failures.append(error)
+
+    # Each comes back here, its parent, when it stops and when it ends.
+    for number, function in enumerate(functions):
+        greenlet.greenlet(run).switch(number, function)
+    while len(values) + len(failures) < len(functions):
+        this.parent.switch()
+    if failures:
+        raise failures[0]
+    return [values[number] for number in range(len(functions))]
 
 
 @dataclass(slots=True, eq=False)

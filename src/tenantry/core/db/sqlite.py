@@ -163,7 +163,7 @@ class SqliteDatabase(Database):
         # A look-up by index takes microseconds, less than handing it to a thread.
         return work(self._shared_transaction(asyncio.get_running_loop()))
 
-    async def write_soon(self, work: Work[T], *, scans: bool = False, adds: bool = False) -> T:
+    async def write_soon(self, work: Work[T], *, scans: bool = False, many: bool = False, adds: bool = False) -> T:
         if not self._durable:
             return self.write(work)
         loop = asyncio.get_running_loop()
@@ -174,7 +174,7 @@ class SqliteDatabase(Database):
                 loop, connection, checkpoints, self._run, self._committers, self._tell
             )
         future: asyncio.Future[T] = loop.create_future()
-        group.submit(Job(work, scans, adds, future))
+        group.submit(Job(work, scans or many, adds, future))
         return await future
 
     def copy_to(self, path: Path) -> None:
