@@ -15,7 +15,7 @@ from tenantry.audit_logs.streams import delivery as streams
 from tenantry.audit_logs.streams.shipping import Shipper
 from tenantry.core import idempotency
 from tenantry.core.db import Database, Transaction, Work
-from tenantry.core.db.statistics import analyze_new
+from tenantry.core.db.statistics import analyze, never_analyzed
 from tenantry.domains import checks
 from tenantry.domains.checker import Checker
 from tenantry.environments import service as environments
@@ -170,8 +170,8 @@ class Worker:
             await self._database.write_soon(lambda tx: environments.record_uses(tx, uses))
 
     async def _analyze(self) -> None:
-        if self._database.engine == "postgres":
-            await asyncio.to_thread(analyze_new, self._database)
+        for table in await self._database.read_soon(never_analyzed):
+            await self._database.write_soon(partial(analyze, table=table), scans=True)
 
     async def _prune(self) -> None:
         await self._until_done(idempotency.prune)

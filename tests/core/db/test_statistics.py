@@ -1,11 +1,12 @@
 """A table that is new and has grown is analyzed soon, so that look-ups do not go through all of an environment."""
 
+import secrets
 import time
 from pathlib import Path
 
 from support import Server, client, grant
 from tenantry.core.db import Database, Transaction
-from tenantry.core.db.statistics import analyze_new
+from tenantry.core.db.statistics import analyze, never_analyzed
 
 SECONDS = 30.0
 
@@ -20,20 +21,33 @@ def rows_known(tx: Transaction) -> float:
     return float(row[0])
 
 
-def test_a_table_that_has_grown_is_analyzed_once(postgres_only: Database) -> None:
+def test_a_table_is_to_be_analyzed_once_when_it_has_grown(postgres_only: Database) -> None:
     postgres_only.write(lambda tx: tx.script("CREATE TABLE grown (n INTEGER, text TEXT)"))
-    analyze_new(postgres_only)
-    assert postgres_only.read(rows_known) <= 0
+    assert postgres_only.read(never_analyzed) == []
     postgres_only.write(lambda tx: fill(tx, 100))
-    analyze_new(postgres_only)
+    assert postgres_only.read(never_analyzed) == ["grown"]
+    postgres_only.write(lambda tx: analyze(tx, "grown"))
     assert postgres_only.read(rows_known) == 100
     postgres_only.write(lambda tx: fill(tx, 100))
-    analyze_new(postgres_only)
-    assert postgres_only.read(rows_known) == 100  # the rest is autovacuum's
+    assert postgres_only.read(never_analyzed) == []  # the rest is autovacuum's
 
 
-def test_there_may_be_nothing_to_do(database: Database) -> None:
-    analyze_new(database)
+def test_a_table_of_another_role_is_left_to_it(postgres_only: Database) -> None:
+    role = f"stranger_{secrets.token_hex(4)}"
+
+    def look(tx: Transaction) -> list[str]:
+        tx.script(f"CREATE TABLE grown (n INTEGER, text TEXT); CREATE ROLE {role}")
+        fill(tx, 100)
+        tx.script(f"SET LOCAL ROLE {role}")
+        found = never_analyzed(tx)
+        tx.script(f"SET LOCAL ROLE NONE; DROP ROLE {role}")
+        return found
+
+    assert postgres_only.write(look) == []
+
+
+def test_of_a_new_database_there_is_nothing_to_be_analyzed(database: Database) -> None:
+    assert database.read(never_analyzed) == []
 
 
 def look_up(tx: Transaction) -> str:

@@ -5,31 +5,20 @@ takes may begin with the environment alone: each look-up goes through all that i
 table once a minute at the earliest, which a test's database does not live to see, nor a load's first minute.
 """
 
-from functools import partial
-
-from tenantry.core.db.base import Database, Transaction
+from tenantry.core.db.base import Transaction
 
 _LEAST_BYTES = 65_536
 """Of a table that is worth it: with less, any way through it is short."""
 
 
-def analyze_new(database: Database) -> None:
-    """Have PostgreSQL analyze tables that have grown and never were. Others are autovacuum's.
+def never_analyzed(tx: Transaction) -> list[str]:
+    """Return the tables that have grown and never were analyzed: none on SQLite, whose migrations tell it enough.
 
-    Safe to run from several processes at once, and beside all that reads and writes. Does nothing on SQLite,
-    whose migrations tell its planner what it needs. Raises DatabaseUnavailable.
+    Those of another role are left to it: to analyze them would be refused.
     """
-    if database.engine == "postgres":
-        for name in database.read(_never_analyzed):
-            database.write(partial(_analyze, name=name))
-
-
-def _analyze(tx: Transaction, name: str) -> None:
-    tx.script(f'ANALYZE (SKIP_LOCKED) "{name}"')
-
-
-def _never_analyzed(tx: Transaction) -> list[str]:
-    # PostgreSQL 13 has 0 where later ones have -1. To analyze a table of others' is refused, with a line in the log.
+    if tx.engine != "postgres":
+        return []
+    # PostgreSQL 13 has 0 where later ones have -1.
     rows = tx.all(
         "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r'"
         " AND pg_has_role(relowner, 'USAGE') AND (reltuples < 0 OR (reltuples = 0 AND relpages = 0))"
@@ -37,3 +26,8 @@ def _never_analyzed(tx: Transaction) -> list[str]:
         least=_LEAST_BYTES,
     )
     return [row[0] for row in rows]
+
+
+def analyze(tx: Transaction, table: str) -> None:
+    """Have PostgreSQL analyze a table, unless another process just does; who reads or writes need not wait."""
+    tx.script(f'ANALYZE (SKIP_LOCKED) "{table}"')
