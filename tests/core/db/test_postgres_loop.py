@@ -270,15 +270,17 @@ async def test_what_is_told_late_of_a_group_that_was_undone_is_no_failure_of_the
 
 async def test_who_goes_away_leaves_the_connection_to_the_next(database: Database) -> None:
     begun: list[Transaction] = []
+    all_have_begun = asyncio.Event()
 
     def slow(tx: Transaction) -> None:
         begun.append(tx)
+        if len(begun) == 4:
+            all_have_begun.set()
         tx.one("SELECT pg_sleep(0.2)")
         tx.run("INSERT INTO names (name) VALUES ('gone')")
 
     going = [asyncio.create_task(database.write_soon(slow)) for _ in range(4)]
-    while len(begun) < len(going):
-        await asyncio.sleep(0.01)
+    await all_have_begun.wait()
     for task in going:
         task.cancel()
     await asyncio.gather(*going, return_exceptions=True)
