@@ -170,7 +170,8 @@ class Worker:
             await self._database.write_soon(lambda tx: environments.record_uses(tx, uses))
 
     async def _analyze(self) -> None:
-        for table in await self._database.read_soon(never_analyzed):
+        # In a thread: to ask for a table's size waits for whoever has it locked.
+        for table in await self._database.read_soon(never_analyzed, scans=True):
             await self._database.write_soon(partial(analyze, table=table), scans=True)
 
     async def _prune(self) -> None:

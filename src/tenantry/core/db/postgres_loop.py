@@ -37,14 +37,13 @@ _ROLLBACK = numbered("ROLLBACK")
 _CROSSED = (errors.SerializationFailure, errors.DeadlockDetected)
 """What another transaction is the cause of, never the same one."""
 
+OpenConnection = Callable[[], Awaitable[psycopg.AsyncConnection[Row]]]
 
-class RunOnce(Protocol[T]):
+
+class _RunOnce(Protocol[T]):
     """Runs work; what it looks up may be assumed where it `assumes`."""
 
     async def __call__(self, work: Work[T], *, assumes: bool) -> T: ...
-
-
-OpenConnection = Callable[[], Awaitable[psycopg.AsyncConnection[Row]]]
 
 
 class _Shared:
@@ -228,7 +227,7 @@ class LoopConnections:
         for pipeline in (*self._readers, *self._writers):
             pipeline.close()
 
-    async def _until_done(self, run_once: "RunOnce[T]", work: Work[T]) -> T:
+    async def _until_done(self, run_once: _RunOnce[T], work: Work[T]) -> T:
         attempt = lost = 0
         while True:
             try:
