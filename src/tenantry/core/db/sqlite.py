@@ -134,6 +134,7 @@ class SqliteDatabase(Database):
         self._groups: dict[asyncio.AbstractEventLoop, GroupWriter] = {}
         self._scanners = ThreadPoolExecutor(_SCANNING_THREADS, "tenantry-scan")
         self._committers = ThreadPoolExecutor(1, "tenantry-commit")
+        self._copiers = ThreadPoolExecutor(1, "tenantry-copy")
 
     def read(self, work: Work[T]) -> T:
         connection: sqlite3.Connection | None = getattr(self._readers, "connection", None)
@@ -171,7 +172,7 @@ class SqliteDatabase(Database):
         if group is None:
             connection, checkpoints = self._open_writer(0, _LOOP_CACHE)
             group = self._groups[loop] = GroupWriter(
-                loop, connection, checkpoints, self._run, self._committers, self._tell
+                loop, connection, checkpoints, self._run, self._committers, self._copiers, self._tell
             )
         future: asyncio.Future[T] = loop.create_future()
         group.submit(Job(work, scans or many, adds, future))
@@ -190,6 +191,7 @@ class SqliteDatabase(Database):
     def close(self) -> None:
         self._finish_groups()
         self._committers.shutdown()
+        self._copiers.shutdown()
         self._scanners.shutdown()
         for connection in self._connections:
             connection.close()
@@ -276,7 +278,8 @@ class SqliteDatabase(Database):
         synchronous = "FULL" if self._durable else "OFF"
         pragmas = (*_WRITER_PRAGMAS, cache, f"PRAGMA synchronous = {synchronous}")
         connection = self._open("rwc", pragmas, busy_seconds)
-        return connection, Checkpoints(connection, guard=self._open("rw", (), BUSY_SECONDS))
+        guard, copier = (self._open("rw", (), BUSY_SECONDS) for _ in range(2))
+        return connection, Checkpoints(connection, guard, copier)
 
 
 def _use_log(connection: sqlite3.Connection) -> None:
