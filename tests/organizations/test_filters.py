@@ -16,12 +16,11 @@ from metadata_checks import advance
 from support import caller_in, fresh_database_url, grant, open_migrated
 from tenantry.core.clock import timestamp
 from tenantry.core.db import Database, Transaction, World
-from tenantry.core.effort import QUICK, Effort, TakesLong
+from tenantry.core.effort import QUICK, THOROUGH, Effort, TakesLong
 from tenantry.core.page import Order, bounds
 from tenantry.core.parsing import Moment
 from tenantry.core.validation import convert
 from tenantry.organizations import filters, metadata_keys, service
-from tenantry.organizations.filters import THOROUGH
 from tenantry.organizations.metadata_keys import MetadataKeyNotFound
 from tenantry.organizations.search import fold
 from tenantry.organizations.wire import (

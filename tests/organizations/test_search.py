@@ -1,5 +1,6 @@
 """A search finds what a plain look through all names finds, whichever way it goes, whatever was done before."""
 
+import contextlib
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from support import caller_in, fresh_database_url, grant, open_migrated
 from tenantry.core.db import Database, Transaction, World, migrate, open_database
 from tenantry.core.db.migrate import migrations
+from tenantry.core.effort import QUICK, THOROUGH, Effort, TakesLong
 from tenantry.core.hints import Hints
 from tenantry.core.page import Order, bounds
 from tenantry.organizations import index_postgres, service, store
@@ -93,9 +95,9 @@ class Directory:
         """Return the ids of a page as it is served."""
         return _ids(self.page(environment_id, query))
 
-    def page(self, environment_id: str, query: ListOrganizations) -> OrganizationPage:
+    def page(self, environment_id: str, query: ListOrganizations, effort: Effort = THOROUGH) -> OrganizationPage:
         """Return a page as it is served."""
-        return self.database.read(lambda tx: service.list_page(tx, caller_in(environment_id), query))
+        return self.database.read(lambda tx: service.list_page(tx, caller_in(environment_id), query, effort))
 
 
 def _ids(page: OrganizationPage) -> list[str]:
@@ -158,9 +160,21 @@ def test_a_search_finds_what_a_look_through_all_names_finds(directory: Directory
     # With a million organizations neither of these reaches to the end.
     few = data.draw(st.sampled_from([2, index_postgres.FEW]))
     far = data.draw(st.sampled_from([400, index_postgres.FAR]))
+    with patch.multiple(index_postgres, FEW=few, FAR=far), contextlib.suppress(TakesLong):
+        quickly = _ids(directory.page(environment_id, query, QUICK))
+        assert quickly == directory.expected(environment_id, text, query)
     with patch.multiple(index_postgres, FEW=few, FAR=far):
         shown = directory.shown(environment_id, query)
     assert shown == directory.expected(environment_id, text, query)
+
+
+def test_a_short_text_takes_long_where_the_first_names_do_not_fill_the_page(directory: Directory) -> None:
+    environment_id = directory.environments[0]
+    common, rare = (ListOrganizations(search=text, order=Order.DESC) for text in ("a", "zzz"))
+    directory.page(environment_id, common, QUICK)
+    with pytest.raises(TakesLong):
+        directory.page(environment_id, rare, QUICK)
+    assert directory.shown(environment_id, rare) == []
 
 
 def change(directory: Directory, environment_id: str, kind: str, data: st.DataObject) -> None:

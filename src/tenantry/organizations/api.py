@@ -16,7 +16,6 @@ from tenantry.organizations.metadata_keys import (
     TooManyMetadataKeys,
 )
 from tenantry.organizations.reconcile import TooManyToCompare
-from tenantry.organizations.search import fold, is_short
 from tenantry.organizations.service import (
     ExternalIdAlreadyUsed,
     OrganizationNotFound,
@@ -122,10 +121,6 @@ _METADATA_KEYS = (
 )
 
 
-def _searches_by_little(query: ListOrganizations) -> bool:
-    return bool(query.search) and is_short(fold(query.search or ""))
-
-
 def resource(rules: DomainRules) -> Resource:
     """Return the routes of organizations, whose new domains are such as `rules` allow."""
 
@@ -147,7 +142,6 @@ def resource(rules: DomainRules) -> Resource:
                 query=ListOrganizations,
                 answer=OrganizationList,
                 handler=_list,
-                scans=_searches_by_little,
             ),
             Endpoint(
                 method="POST",

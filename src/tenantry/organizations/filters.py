@@ -12,7 +12,7 @@ import msgspec
 
 from tenantry.core.clock import milliseconds_of
 from tenantry.core.db import PARAMETER, Row, Transaction
-from tenantry.core.effort import Effort, TakesLong
+from tenantry.core.effort import Effort
 from tenantry.core.ids import ulid
 from tenantry.core.page import Bounds
 from tenantry.organizations import index, metadata_index, store
@@ -29,9 +29,6 @@ FEW = 150
 
 _SLACK_MILLISECONDS = 20
 """An organization that was made elsewhere has an id that may be a little older or younger than it says."""
-
-
-THOROUGH = Effort((100, 400, 1_500, 3_000))
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
@@ -207,7 +204,7 @@ class _Query:
                 return Walked(found)
             looked_up_to = ids[-1]
             span = span.past(looked_up_to, descending=descending)
-        self._stop()
+        self._effort.stop()
         return Walked(found, looked_up_to)
 
     def has_any(self, cursor: str, *, descending: bool) -> bool:
@@ -235,12 +232,8 @@ class _Query:
             if len(ids) < looked:
                 return Counted(total, exact=True)
             span = span.past(ids[-1], descending=True)
-        self._stop()
+        self._effort.stop()
         return Counted(total, exact=False)
-
-    def _stop(self) -> None:
-        if self._effort.gives_up:
-            raise TakesLong
 
     def _lead(self, span: Span, *, descending: bool) -> _Lead:
         """Return the way with the fewest rows, as far as a short look at each can tell."""
@@ -273,7 +266,8 @@ class _Query:
             return [row[0] for row in self._all(sql, looked=looked, **span.parameters())]
         cursor, far = (span.below, span.above) if descending else (span.above, span.below)
         limits = Bounds(cursor, descending=descending, reverse=False, limit=looked - 1)
-        ids = [each for each, _ in index.select_page(self._tx, self._environment_id, self._chosen.text, limits)]
+        text, effort = self._chosen.text, self._effort
+        ids = [each for each, _ in index.select_page(self._tx, self._environment_id, text, limits, effort)]
         return ids if far is None else [each for each in ids if (each > far if descending else each < far)]
 
     def _size(self, lead: _Lead, span: Span, most: int, *, descending: bool = True) -> int:

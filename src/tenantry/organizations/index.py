@@ -8,6 +8,7 @@ which way is the short one, and which terms are rare; where there are none yet, 
 from typing import LiteralString
 
 from tenantry.core.db import Transaction
+from tenantry.core.effort import Effort
 from tenantry.core.page import Bounds
 from tenantry.organizations import index_postgres, index_sqlite
 from tenantry.organizations.search import Match
@@ -20,20 +21,23 @@ def contains(engine: str) -> LiteralString:
     return _CONTAINS[engine]
 
 
-def select_page(tx: Transaction, environment_id: str, text: str, limits: Bounds) -> list[Match]:
+def select_page(tx: Transaction, environment_id: str, text: str, limits: Bounds, effort: Effort) -> list[Match]:
     """Return ids and JSON of the rows within `limits` whose folded name contains `text`, and one more if any.
 
-    They come in walking order.
+    They come in walking order. Raises TakesLong where the text is short, not among the first names, and `effort`
+    one that gives up.
     """
     if tx.engine == "sqlite":
-        return index_sqlite.select_page(tx, environment_id, text, limits)
-    return index_postgres.select_page(tx, environment_id, text, limits)
+        return index_sqlite.select_page(tx, environment_id, text, limits, effort)
+    return index_postgres.select_page(tx, environment_id, text, limits, effort)
 
 
-def has_behind(tx: Transaction, environment_id: str, text: str, limits: Bounds, first: str) -> bool:
-    """Return whether such rows are on the other side of `first` than the one `limits` walks to."""
+def has_behind(
+    tx: Transaction, environment_id: str, text: str, limits: Bounds, first: str, *, effort: Effort
+) -> bool:
+    """Return whether there are such rows on the other side of `first` than `limits` walks to. Raises TakesLong."""
     behind = Bounds(first, descending=not limits.descending, reverse=False, limit=0)
-    return bool(select_page(tx, environment_id, text, behind))
+    return bool(select_page(tx, environment_id, text, behind, effort))
 
 
 def expect(tx: Transaction, count: int) -> None:

@@ -8,6 +8,7 @@ from math import inf
 from typing import LiteralString
 
 from tenantry.core.db import Transaction
+from tenantry.core.effort import Effort
 from tenantry.core.page import Bounds, cursor_of, in_order, past
 from tenantry.organizations import samples
 from tenantry.organizations.search import Match, Sample, beginning, is_short, matches_of, rarest_terms
@@ -26,16 +27,22 @@ _TERMS = 3
 _WAITING = 256
 
 
-def select_page(tx: Transaction, environment_id: str, text: str, limits: Bounds) -> list[Match]:
-    """Return the matches within `limits`, in walking order, and one more than a page takes if there is one."""
+def select_page(tx: Transaction, environment_id: str, text: str, limits: Bounds, effort: Effort) -> list[Match]:
+    """Return the matches within `limits`, in walking order, and one more than a page takes if there is one.
+
+    Raises TakesLong.
+    """
     sample = samples.last_seen(tx, environment_id)
     if sample is None:
         found, names = _near(tx, environment_id, text, limits)
         if names is None:
             return found
         sample = samples.keep(tx, environment_id, names)
+    likely = sample.rows_before(text, limits.limit + 1)
+    if is_short(text) and likely > _NEAR:
+        effort.stop()
     # Where some names hold the text, a walk likely fills the page.
-    is_common = sample.rows_before(text, limits.limit + 1) < inf
+    is_common = likely < inf
     page = None if is_common else _look_up(tx, environment_id, text, limits, sample, FEW)
     if page is None:
         page = _far(tx, environment_id, text, limits)

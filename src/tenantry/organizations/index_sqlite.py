@@ -8,6 +8,7 @@ from typing import LiteralString
 import msgspec
 
 from tenantry.core.db import Transaction
+from tenantry.core.effort import Effort
 from tenantry.core.page import Bounds, cursor_of, in_order, past
 from tenantry.organizations import samples
 from tenantry.organizations.places import END, first_of_millisecond, last_of_millisecond, likely_place
@@ -32,8 +33,11 @@ _TERMS = 2
 _WAITING = 256
 
 
-def select_page(tx: Transaction, environment_id: str, text: str, limits: Bounds) -> list[Match]:
-    """Return the matches within `limits`, in walking order, and one more than a page takes if there is one."""
+def select_page(tx: Transaction, environment_id: str, text: str, limits: Bounds, effort: Effort) -> list[Match]:
+    """Return the matches within `limits`, in walking order, and one more than a page takes if there is one.
+
+    Raises TakesLong.
+    """
     sample = samples.last_seen(tx, environment_id)
     if sample is None:
         found, edge = _walk(tx, environment_id, text, limits, _FIRST)
@@ -41,6 +45,8 @@ def select_page(tx: Transaction, environment_id: str, text: str, limits: Bounds)
             return found
         sample = samples.keep(tx, environment_id, _names(tx, environment_id, limits, edge))
     rows = _rows_to_walk(text, sample.rows_before(text, limits.limit + 1))
+    if is_short(text) and rows != _FIRST:
+        effort.stop()
     if rows:
         found, edge = _walk(tx, environment_id, text, limits, rows)
         if edge is None or len(found) > limits.limit:

@@ -9,7 +9,7 @@ from msgspec import UNSET
 from tenantry.core.caller import Caller
 from tenantry.core.clock import later
 from tenantry.core.db import Transaction
-from tenantry.core.effort import Effort
+from tenantry.core.effort import THOROUGH, Effort
 from tenantry.core.errors import ApiError, EntityNotFound, FieldError, ValidationFailed
 from tenantry.core.page import Bounds, ListMetadata, Page, Window, bounds, envelope, window
 from tenantry.domains import service as domain_service
@@ -17,7 +17,7 @@ from tenantry.domains.service import DEFAULT_RULES, DomainRules, InvalidEmail
 from tenantry.events import service as events
 from tenantry.events.wire import EventName
 from tenantry.organizations import filters, index, metadata_keys, store
-from tenantry.organizations.filters import THOROUGH, Filter
+from tenantry.organizations.filters import Filter
 from tenantry.organizations.metadata import merge
 from tenantry.organizations.metadata_index import KeyRow
 from tenantry.organizations.search import fold
@@ -148,8 +148,9 @@ def _window(
         walked, has_any_behind = store.select_page(tx, environment_id, limits)
         return window(limits, walked, lambda _first: has_any_behind)
     if chosen == Filter(text=chosen.text):
-        walked = index.select_page(tx, environment_id, chosen.text, limits)
-        return window(limits, walked, partial(index.has_behind, tx, environment_id, chosen.text, limits))
+        walked = index.select_page(tx, environment_id, chosen.text, limits, effort)
+        has_any = partial(index.has_behind, tx, environment_id, chosen.text, limits, effort=effort)
+        return window(limits, walked, has_any)
     found = filters.select_page(tx, environment_id, chosen, limits, effort)
     has_behind = partial(filters.has_behind, tx, environment_id, chosen, limits, effort=effort)
     return window(limits, found.rows, has_behind, found.stopped)
