@@ -14,13 +14,14 @@ from bench import command, measure, server
 from bench.command import Place
 from bench.load import SEED, load
 from bench.measure import Figures
-from bench.operations import CONSTANT, DECLARED, OPERATIONS, Loaded, Operation
-from bench.organizations_report import BAR_CLIENTS, CLIENTS, Edge, Result, page
+from bench.operations import CONSTANT, DECLARED, FOR_DECLARED, Loaded, Operation
+from bench.organizations_report import BAR_CLIENTS, CLIENTS, MEASURED, Edge, Result, page
 from bench.report import Conditions
 
 _STARTS = 5
 _REST_SECONDS = 2.0
 _LOOK_SECONDS = 0.5
+_KEYS = "/tenantry/metadata_keys"
 
 
 @click.command()
@@ -31,7 +32,7 @@ _LOOK_SECONDS = 0.5
     "--operation",
     "chosen",
     multiple=True,
-    type=click.Choice([operation.name for operation in OPERATIONS]),
+    type=click.Choice([operation.name for operation in MEASURED]),
     help="Measure only this one, and write no report. Give it once for each operation.",
 )
 @command.options
@@ -39,7 +40,7 @@ def organizations(count: int, chosen: tuple[str, ...], **given: Any) -> None:
     """The six operations: rate and latency, memory, start."""
     conditions = command.conditions("organizations", {"count": count}, given)
     if chosen:
-        operations = [operation for operation in OPERATIONS if operation.name in chosen]
+        operations = [operation for operation in MEASURED if operation.name in chosen]
         command.on_each_engine(given, lambda place: _measured_alone(place, count, conditions, operations))
         return
     results = command.on_each_engine(given, lambda place: _measured(place, count, conditions))
@@ -53,10 +54,9 @@ def _measured(place: Place, count: int, conditions: Conditions) -> Result:
         time.sleep(_REST_SECONDS)
         result = Result(place.engine, server.version(place.engine), start_seconds, running.memory())
         ids = _load(running, key, count, result)
-        declare(running, key)
         server.settle(place.database)
         target = measure.Target(running.base_url, key, Loaded(SEED, ids))
-        result.figures = _measure_all(target, conditions, place, OPERATIONS)
+        result.figures = _measure_all(target, conditions, place, MEASURED)
         result.edge = _edge(target, conditions, place.folder)
         time.sleep(_REST_SECONDS)
         result.memory_after_runs = running.memory()
@@ -70,7 +70,6 @@ def _measured_alone(
     key = server.prepare(place.database)
     with server.serving(place.database, place.folder) as running:
         ids = load(running.base_url, key, count)
-        declare(running, key)
         server.settle(place.database)
         return _measure_all(
             measure.Target(running.base_url, key, Loaded(SEED, ids)), conditions, place, operations
@@ -90,14 +89,27 @@ def _load(running: server.Server, key: str, count: int, result: Result) -> list[
     return ids
 
 
-def declare(running: server.Server, key: str) -> None:
+def declare(base_url: str, key: str) -> None:
     """Declare the metadata keys that are filtered by, and wait until all organizations are checked."""
-    with httpx.Client(base_url=running.base_url, headers={"authorization": f"Bearer {key}"}) as client:
+    with _client(base_url, key) as client:
         for name in DECLARED:
-            place = f"/tenantry/metadata_keys/{name}"
+            place = f"{_KEYS}/{name}"
             client.put(place, json={}).raise_for_status()
             while client.get(place).raise_for_status().json()["state"] == "checking":
                 time.sleep(_LOOK_SECONDS)
+
+
+def _undeclare(base_url: str, key: str) -> None:
+    """Declare these keys no more, and wait until their values are out of the index."""
+    with _client(base_url, key) as client:
+        for name in DECLARED:
+            client.delete(f"{_KEYS}/{name}").raise_for_status()
+        while client.get(_KEYS).raise_for_status().json()["data"]:
+            time.sleep(_LOOK_SECONDS)
+
+
+def _client(base_url: str, key: str) -> httpx.Client:
+    return httpx.Client(base_url=base_url, headers={"authorization": f"Bearer {key}"})
 
 
 def _measure_all(
@@ -106,10 +118,18 @@ def _measure_all(
     place: Place,
     operations: Sequence[Operation[Loaded]],
 ) -> dict[tuple[str, int], Figures]:
-    """Return the figures of each operation, by its name and the number of clients."""
+    """Return the figures of each operation, by its name and the number of clients.
+
+    The metadata keys are declared only for the operations that are for declared ones, which come first and last:
+    what reads before what writes.
+    """
     random = Random(SEED)
     measured = {}
+    is_declared = False
     for operation in operations:
+        if (operation in FOR_DECLARED) != is_declared:
+            (_undeclare if is_declared else declare)(target.base_url, target.key)
+            is_declared = not is_declared
         for clients in CLIENTS:
             figures = measured[operation.name, clients] = measure.measure(
                 target, operation, clients, conditions.seconds, conditions.repeats, place.folder, random

@@ -5,10 +5,17 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from bench.measure import Figures
-from bench.operations import OPERATIONS
+from bench.operations import CREATE_DECLARED, OPERATIONS
 from bench.report import NAMES, Conditions, circumstances, rate_of, table, verdict
 
 CLIENTS = (1, 32)
+MEASURED = (
+    *(operation for operation in OPERATIONS if operation.extension),
+    *(operation for operation in OPERATIONS if not operation.extension),
+    CREATE_DECLARED,
+)
+"""The operations, in the order in which they are measured: see FOR_DECLARED."""
+
 _MIB = 1 << 20
 _NOTE = (
     "Every write is durable when it is answered, and has its event. After the load PostgreSQL had its"
@@ -93,7 +100,7 @@ def _figures(result: Result) -> str:
     for count in CLIENTS:
         header += [f"{count} client{'s' if count > 1 else ''}: rate/s", "p50", "p99"]
     rows = []
-    for operation in OPERATIONS:
+    for operation in MEASURED:
         row = [operation.name]
         for count in CLIENTS:
             each = result.figures[operation.name, count]

@@ -117,7 +117,7 @@ def _loaded(
             running = stack.enter_context(server.serving(database, folder, each))
             targets.append(Target(running.base_url, key, Loaded(SEED, load(running.base_url, key, count))))
             if declared:
-                declare(running, key)
+                declare(running.base_url, key)
             server.settle(database)
         yield targets
 
