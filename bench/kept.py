@@ -7,12 +7,8 @@ from pathlib import Path
 from bench import server
 from bench.bulk import copy, fill_sqlite
 from bench.load import SEED
-from bench.operations import DECLARED
 from tenantry.core.caller import Caller
-from tenantry.core.db import Transaction, open_database
-from tenantry.organizations import metadata_keys
-from tenantry.organizations.wire import DeclareMetadataKey
-from tenantry.server import system_world
+from tenantry.core.db import Transaction
 
 FOLDER = "tenantry-scale"
 """Where they are, in the folder of a command."""
@@ -34,7 +30,6 @@ def _fill_postgres(file: Path, url: str) -> None:
     """Fill a new database on PostgreSQL with what the file of SQLite has."""
     server.migrate(url)
     copy(file, url)
-    _declare(url)
     server.settle(url)
 
 
@@ -45,7 +40,6 @@ def _file(count: int, folder: Path) -> Path:
         for part in folder.glob(f"{begun.name}*"):
             part.unlink()
         fill_sqlite(f"sqlite:///{begun}", server.ENVIRONMENT, count, SEED)
-        _declare(f"sqlite:///{begun}")
         with sqlite3.connect(begun) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         connection.close()
@@ -77,16 +71,3 @@ def warm(url: str) -> None:
     with Path(url.removeprefix("sqlite:///")).open("rb", buffering=0) as file:
         while file.read(_READ_AT_ONCE):
             pass
-
-
-def _declare(url: str) -> None:
-    """Declare the metadata keys that are filtered by, and check all organizations."""
-    database = open_database(url, system_world())
-    try:
-        caller = database.read(caller_of)
-        for key in DECLARED:
-            database.write(partial(metadata_keys.declare, caller=caller, key=key, body=DeclareMetadataKey()))
-            while database.write(partial(metadata_keys.advance, environment_id=caller.environment_id, key=key)):
-                pass
-    finally:
-        database.close()

@@ -8,20 +8,18 @@ from random import Random
 from typing import Any
 
 import click
-import httpx
 
 from bench import command, measure, server
 from bench.command import Place
+from bench.declared import prepare_for
 from bench.load import SEED, load
 from bench.measure import Figures
-from bench.operations import CONSTANT, DECLARED, FOR_DECLARED, Loaded, Operation
+from bench.operations import CONSTANT, Loaded, Operation
 from bench.organizations_report import BAR_CLIENTS, CLIENTS, MEASURED, Edge, Result, page
 from bench.report import Conditions
 
 _STARTS = 5
 _REST_SECONDS = 2.0
-_LOOK_SECONDS = 0.5
-_KEYS = "/tenantry/metadata_keys"
 
 
 @click.command()
@@ -89,47 +87,17 @@ def _load(running: server.Server, key: str, count: int, result: Result) -> list[
     return ids
 
 
-def declare(base_url: str, key: str) -> None:
-    """Declare the metadata keys that are filtered by, and wait until all organizations are checked."""
-    with _client(base_url, key) as client:
-        for name in DECLARED:
-            place = f"{_KEYS}/{name}"
-            client.put(place, json={}).raise_for_status()
-            while client.get(place).raise_for_status().json()["state"] == "checking":
-                time.sleep(_LOOK_SECONDS)
-
-
-def _undeclare(base_url: str, key: str) -> None:
-    """Declare these keys no more, and wait until their values are out of the index."""
-    with _client(base_url, key) as client:
-        for name in DECLARED:
-            client.delete(f"{_KEYS}/{name}").raise_for_status()
-        while client.get(_KEYS).raise_for_status().json()["data"]:
-            time.sleep(_LOOK_SECONDS)
-
-
-def _client(base_url: str, key: str) -> httpx.Client:
-    return httpx.Client(base_url=base_url, headers={"authorization": f"Bearer {key}"})
-
-
 def _measure_all(
     target: measure.Target[Loaded],
     conditions: Conditions,
     place: Place,
     operations: Sequence[Operation[Loaded]],
 ) -> dict[tuple[str, int], Figures]:
-    """Return the figures of each operation, by its name and the number of clients.
-
-    The metadata keys are declared only for the operations that are for declared ones, which come first and last:
-    what reads before what writes.
-    """
+    """Return the figures of each operation, by its name and the number of clients."""
     random = Random(SEED)
     measured = {}
-    is_declared = False
     for operation in operations:
-        if (operation in FOR_DECLARED) != is_declared:
-            (_undeclare if is_declared else declare)(target.base_url, target.key)
-            is_declared = not is_declared
+        prepare_for(operation, target.base_url, target.key)
         for clients in CLIENTS:
             figures = measured[operation.name, clients] = measure.measure(
                 target, operation, clients, conditions.seconds, conditions.repeats, place.folder, random

@@ -16,10 +16,11 @@ import click
 import msgspec
 
 from bench import command, measure, server
+from bench.declared import prepare_for
 from bench.kept import FOLDER, caller_of, ids_of, kept, warm
 from bench.load import SEED
 from bench.measure import Figures
-from bench.operations import CONSTANT, DELETE, LISTS, OPERATIONS, Loaded, Operation
+from bench.operations import CONSTANT, CREATE_DECLARED, DELETE, FOR_DECLARED, LISTS, OPERATIONS, Loaded, Operation
 from bench.scale_report import (
     BAR_CLIENTS,
     CLIENTS,
@@ -36,9 +37,10 @@ from bench.search import SEARCHES, Timing, timings
 from tenantry.core.db import open_database
 from tenantry.server import system_world
 
-_BY_NAME = {operation.name: operation for operation in (*OPERATIONS, *LISTS, DELETE)}
-_READS = [each for each in _BY_NAME.values() if not each.writes and each is not CONSTANT]
-_WRITES = [each for each in _BY_NAME.values() if each.writes and each is not DELETE]
+_BY_NAME = {operation.name: operation for operation in (*OPERATIONS, *LISTS, DELETE, CREATE_DECLARED)}
+_PLAIN = [each for each in _BY_NAME.values() if each not in FOR_DECLARED and each not in {CONSTANT, DELETE}]
+_READS = [each for each in _PLAIN if not each.writes]
+_WRITES = [each for each in _PLAIN if each.writes]
 _COMPARED_RUNS = 9
 _BESIDE = ("get", "list of ten, after any id")
 
@@ -117,13 +119,14 @@ def _left(engine: str, count: int, few: int, measured: Measured) -> Iterator[Ste
 
 
 def _steps(count: int, few: int) -> Iterator[Step]:
-    for operation in _READS:
+    for operation in (*_READS, *(each for each in FOR_DECLARED if not each.writes)):
         yield Step(few, operation, (BAR_CLIENTS,))
     for operation in (*_READS, *_WRITES):
         yield Step(count, operation, CLIENTS)
     for name in _BESIDE:
         yield Step(count, _BY_NAME[name], (BAR_CLIENTS,), beside=True)
-    yield Step(count, DELETE, CLIENTS)
+    for operation in (DELETE, *FOR_DECLARED):
+        yield Step(count, operation, CLIENTS)
 
 
 def _measured(
@@ -140,6 +143,7 @@ def _measured(
                 return
             # A machine that lends its memory out has taken much of it back by the next step.
             warm(place.database)
+            prepare_for(step.operation, served.running.base_url, served.key)
             target = served.target(step.operation, size)
             run = _Run(place.engine, target, given["seconds"], given["repeats"], place.folder)
             if step.beside:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import msgspec
 
 from bench.measure import Figures
-from bench.operations import DELETE, LISTS, OPERATIONS
+from bench.operations import CREATE_DECLARED, DELETE, LISTS, OPERATIONS
 from bench.report import NAMES, Conditions, circumstances, rate_of, table, verdict
 from bench.search import Timing, row
 
@@ -135,7 +135,7 @@ def _rates(engine: str, measured: Measured, count: int, few: int) -> str:
     for clients in CLIENTS:
         header += [f"{clients} client{'s' if clients > 1 else ''}: rate/s", "p50", "p99"]
     rows = []
-    for operation in (*OPERATIONS, *LISTS, DELETE):
+    for operation in (*OPERATIONS, *LISTS, DELETE, CREATE_DECLARED):
         small = measured.figures.get(cell(engine, few, operation.name, BAR_CLIENTS))
         cells = [rate_of(small.rate), f"{small.p99_ms:.2f}"] if small else ["", ""]
         for clients in CLIENTS:

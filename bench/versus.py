@@ -16,16 +16,16 @@ import click
 
 from bench import command, measure, server
 from bench.command import Place
+from bench.declared import prepare_for
 from bench.kept import FOLDER, ids_of, kept, warm
 from bench.load import SEED, load
 from bench.measure import Figures, Target
-from bench.operations import LISTS, OPERATIONS, Loaded, Operation
-from bench.organizations import declare
+from bench.operations import CREATE_DECLARED, LISTS, OPERATIONS, Loaded, Operation
 from bench.report import NAMES, rate_of, table
 from tenantry.core.db import open_database
 from tenantry.server import system_world
 
-_BY_NAME = {operation.name: operation for operation in (*OPERATIONS, *LISTS)}
+_BY_NAME = {operation.name: operation for operation in (*OPERATIONS, *LISTS, CREATE_DECLARED)}
 
 _Pair = tuple[Figures, Figures]
 
@@ -43,7 +43,6 @@ _Pair = tuple[Figures, Figures]
 )
 @click.option("--clients", default=32, show_default=True, type=click.IntRange(1, 1000))
 @click.option("--count", default=1000, show_default=True, type=click.IntRange(100), help="Organizations to load.")
-@click.option("--declared", is_flag=True, help="Declare the metadata keys that organizations have.")
 @click.option("--kept", "is_kept", is_flag=True, help="Read the databases that `scale` has filled with --count.")
 @command.options
 def versus(
@@ -52,7 +51,6 @@ def versus(
     clients: int,
     count: int,
     *,
-    declared: bool,
     is_kept: bool,
     **given: Any,
 ) -> None:
@@ -68,7 +66,7 @@ def versus(
             servers = (
                 _on_what_is_kept(place, settings, count, given["folder"] / FOLDER)
                 if is_kept
-                else _loaded(place, settings, count, declared=declared)
+                else _loaded(place, settings, count)
             )
             with servers as targets:
                 return [
@@ -103,9 +101,7 @@ def _checked_out(commit: str, folder: Path) -> Iterator[Mapping[str, str]]:
 
 
 @contextlib.contextmanager
-def _loaded(
-    place: Place, settings: Mapping[str, str], count: int, *, declared: bool
-) -> Iterator[list[Target[Loaded]]]:
+def _loaded(place: Place, settings: Mapping[str, str], count: int) -> Iterator[list[Target[Loaded]]]:
     """Yield the other commit's server and this tree's, each with organizations on a database of its own."""
     with contextlib.ExitStack() as stack:
         targets = []
@@ -116,8 +112,6 @@ def _loaded(
             key = server.prepare(database, each)
             running = stack.enter_context(server.serving(database, folder, each))
             targets.append(Target(running.base_url, key, Loaded(SEED, load(running.base_url, key, count))))
-            if declared:
-                declare(running.base_url, key)
             server.settle(database)
         yield targets
 
@@ -150,6 +144,8 @@ def _pairs(
     given: Mapping[str, Any],
 ) -> list[_Pair]:
     """Measure both servers in turn, the one first and then the other first."""
+    for target in targets:
+        prepare_for(operation, target.base_url, target.key)
     pairs: list[_Pair] = []
     for number in range(given["repeats"]):
         seed = SEED + number
