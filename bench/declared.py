@@ -1,4 +1,4 @@
-"""Metadata keys that a server is to have declared for some operations, and not for the others."""
+"""Metadata keys that are declared for some operations, which come after all others."""
 
 import time
 
@@ -11,30 +11,13 @@ _ANSWER_SECONDS = 30
 _KEYS = "/tenantry/metadata_keys"
 
 
-def prepare_for(operation: Operation[Loaded], base_url: str, key: str) -> None:
-    """Have the keys declared if `operation` is for declared ones, and else not; return when that is done."""
+def declare_for(operation: Operation[Loaded], base_url: str, key: str) -> None:
+    """Declare the keys if `operation` is for declared ones; return when all organizations are checked."""
+    if operation not in FOR_DECLARED:
+        return
     headers = {"authorization": f"Bearer {key}"}
     with httpx.Client(base_url=base_url, headers=headers, timeout=_ANSWER_SECONDS) as client:
-        if operation in FOR_DECLARED:
-            _declare(client)
-        else:
-            _undeclare(client)
-
-
-def _declare(client: httpx.Client) -> None:
-    for name in DECLARED:
-        client.put(f"{_KEYS}/{name}", json={}).raise_for_status()
-    while any(each["state"] == "checking" for each in _declared(client)):
-        time.sleep(_LOOK_SECONDS)
-
-
-def _undeclare(client: httpx.Client) -> None:
-    for each in _declared(client):
-        client.delete(f"{_KEYS}/{each['key']}").raise_for_status()
-    while _declared(client):
-        time.sleep(_LOOK_SECONDS)
-
-
-def _declared(client: httpx.Client) -> list[dict[str, str]]:
-    found: list[dict[str, str]] = client.get(_KEYS).raise_for_status().json()["data"]
-    return found
+        for name in DECLARED:
+            client.put(f"{_KEYS}/{name}", json={}).raise_for_status()
+            while client.get(f"{_KEYS}/{name}").raise_for_status().json()["state"] == "checking":
+                time.sleep(_LOOK_SECONDS)

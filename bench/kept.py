@@ -1,5 +1,6 @@
 """Databases of many organizations that are filled once and stay, so that they can be measured in parts."""
 
+import contextlib
 import sqlite3
 from functools import partial
 from pathlib import Path
@@ -8,7 +9,9 @@ from bench import server
 from bench.bulk import copy, fill_sqlite
 from bench.load import SEED
 from tenantry.core.caller import Caller
-from tenantry.core.db import Transaction
+from tenantry.core.db import Transaction, open_database
+from tenantry.organizations import metadata_keys
+from tenantry.server import system_world
 
 FOLDER = "tenantry-scale"
 """Where they are, in the folder of a command."""
@@ -45,6 +48,17 @@ def _file(count: int, folder: Path) -> Path:
         connection.close()
         begun.rename(path)
     return path
+
+
+def undeclare(url: str) -> None:
+    """Have no metadata key declared in what is kept, and no value of one in the index."""
+    with contextlib.closing(open_database(url, system_world())) as database:
+        caller = database.read(caller_of)
+        for declared in database.read(lambda tx: metadata_keys.list_all(tx, caller)).data:
+            database.write(partial(metadata_keys.remove, caller=caller, key=declared.key))
+        for environment_id, key in database.read(metadata_keys.at_work):
+            while database.write(partial(metadata_keys.advance, environment_id=environment_id, key=key)):
+                pass
 
 
 def caller_of(tx: Transaction) -> Caller:

@@ -212,7 +212,7 @@ CREATE_DECLARED = Operation("create, two metadata keys declared", _create, write
 """Where what is created has values of keys that are indexed, which the others do not ask for."""
 
 FOR_DECLARED = (*(operation for operation in OPERATIONS if operation.extension), CREATE_DECLARED)
-"""Those for an environment in which the keys of DECLARED are declared."""
+"""Those for an environment in which the keys of DECLARED are declared: they come after the others."""
 
 ON_THE_WIRE = tuple(operation for operation in OPERATIONS if not operation.extension)
 """Those that any server of the public wire has."""

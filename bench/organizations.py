@@ -11,7 +11,7 @@ import click
 
 from bench import command, measure, server
 from bench.command import Place
-from bench.declared import prepare_for
+from bench.declared import declare_for
 from bench.load import SEED, load
 from bench.measure import Figures
 from bench.operations import CONSTANT, Loaded, Operation
@@ -97,7 +97,7 @@ def _measure_all(
     random = Random(SEED)
     measured = {}
     for operation in operations:
-        prepare_for(operation, target.base_url, target.key)
+        declare_for(operation, target.base_url, target.key)
         for clients in CLIENTS:
             figures = measured[operation.name, clients] = measure.measure(
                 target, operation, clients, conditions.seconds, conditions.repeats, place.folder, random

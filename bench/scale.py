@@ -16,8 +16,8 @@ import click
 import msgspec
 
 from bench import command, measure, server
-from bench.declared import prepare_for
-from bench.kept import FOLDER, caller_of, ids_of, kept, warm
+from bench.declared import declare_for
+from bench.kept import FOLDER, caller_of, ids_of, kept, undeclare, warm
 from bench.load import SEED
 from bench.measure import Figures
 from bench.operations import CONSTANT, CREATE_DECLARED, DELETE, FOR_DECLARED, LISTS, OPERATIONS, Loaded, Operation
@@ -135,6 +135,8 @@ def _measured(
     """Measure steps that share a server; yield after each of them."""
     measured.versions[place.engine] = server.version(place.engine)
     size = steps[0].size
+    if any(step.operation not in FOR_DECLARED for step in steps):
+        undeclare(place.database)
     if size not in measured.searches.setdefault(place.engine, {}):
         measured.searches[place.engine][size] = _searches(place.database, size)
     with _served(place.database, 1, place.folder) as served:
@@ -143,7 +145,7 @@ def _measured(
                 return
             # A machine that lends its memory out has taken much of it back by the next step.
             warm(place.database)
-            prepare_for(step.operation, served.running.base_url, served.key)
+            declare_for(step.operation, served.running.base_url, served.key)
             target = served.target(step.operation, size)
             run = _Run(place.engine, target, given["seconds"], given["repeats"], place.folder)
             if step.beside:

@@ -16,11 +16,11 @@ import click
 
 from bench import command, measure, server
 from bench.command import Place
-from bench.declared import prepare_for
+from bench.declared import declare_for
 from bench.kept import FOLDER, ids_of, kept, warm
 from bench.load import SEED, load
 from bench.measure import Figures, Target
-from bench.operations import CREATE_DECLARED, LISTS, OPERATIONS, Loaded, Operation
+from bench.operations import CREATE_DECLARED, FOR_DECLARED, LISTS, OPERATIONS, Loaded, Operation
 from bench.report import NAMES, rate_of, table
 from tenantry.core.db import open_database
 from tenantry.server import system_world
@@ -59,7 +59,7 @@ def versus(
     if is_kept and any(operation.writes for operation in operations):
         raise click.UsageError("--kept has both servers read one database: name operations that write nothing.")
     if not is_kept:
-        operations.sort(key=lambda operation: operation.writes)
+        operations.sort(key=lambda operation: (operation in FOR_DECLARED, operation.writes))
 
     def measured(place: Place) -> list[list[str]]:
         with _checked_out(commit, place.folder) as settings:
@@ -145,7 +145,7 @@ def _pairs(
 ) -> list[_Pair]:
     """Measure both servers in turn, the one first and then the other first."""
     for target in targets:
-        prepare_for(operation, target.base_url, target.key)
+        declare_for(operation, target.base_url, target.key)
     pairs: list[_Pair] = []
     for number in range(given["repeats"]):
         seed = SEED + number

@@ -45,7 +45,7 @@ def select_page(tx: Transaction, environment_id: str, text: str, limits: Bounds,
             return found
         sample = samples.keep(tx, environment_id, _names(tx, environment_id, limits, edge))
     rows = _rows_to_walk(text, sample.rows_before(text, limits.limit + 1))
-    if is_short(text) and rows != _FIRST:
+    if is_short(text) and not 0 < rows <= _NEAR:
         effort.stop()
     if rows:
         found, edge = _walk(tx, environment_id, text, limits, rows)
