@@ -91,17 +91,18 @@ def scale(count: int, few: int, minutes: float, *, fill_only: bool, **given: Any
     ends = time.monotonic() + minutes * 60
     file = folder / "figures.json"
     measured = msgspec.json.decode(file.read_bytes(), type=Measured) if file.exists() else Measured()
-    for (engine, size), url in databases.items():
-        steps = [step for step in _left(engine, count, few, measured) if step.size == size]
-        if steps and time.monotonic() < ends:
-            for _ in _measured(command.Place(engine, url, folder), steps, measured, given, ends):
-                file.write_bytes(msgspec.json.encode(measured))
+    # First, while a first page holds the same as a last one: what is written since is smaller.
     for engine in given["engines"]:
         if engine not in measured.compared and time.monotonic() < ends:
             urls = {size: databases[engine, size] for size in (few, count)}
             wanted = list(comparisons(engine, count, few))
             measured.compared[engine] = dict(_compare_all(urls, wanted, given["seconds"], folder))
             file.write_bytes(msgspec.json.encode(measured))
+    for (engine, size), url in databases.items():
+        steps = [step for step in _left(engine, count, few, measured) if step.size == size]
+        if steps and time.monotonic() < ends:
+            for _ in _measured(command.Place(engine, url, folder), steps, measured, given, ends):
+                file.write_bytes(msgspec.json.encode(measured))
     left = sum(len(list(_left(engine, count, few, measured))) for engine in given["engines"])
     left += sum(engine not in measured.compared for engine in given["engines"])
     if left:
