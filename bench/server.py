@@ -182,6 +182,11 @@ class Server:
         """The process that was started."""
         return self._process.pid
 
+    @property
+    def workers(self) -> list[int]:
+        """The processes that answer: those that began no other."""
+        return [pid for pid in _tree(self._process.pid) if len(_tree(pid)) == 1]
+
     def memory(self) -> int:
         """Return the resident bytes of its processes, what they share counted for each."""
         return sum(_resident(pid) for pid in _tree(self._process.pid))

@@ -1,7 +1,8 @@
 """`python -m bench workers`: what an answer costs the processors on PostgreSQL, by one worker and by two.
 
 Where server, PostgreSQL and load client share two cores, two workers answer little more than one. What an answer
-costs each of the three does not depend on that: it tells what there would be where nobody waits for a core.
+costs each of the three does not depend on that: it tells what there would be where nobody waits for a core. With
+`--share` each worker has a part of a core, so that all of them together have enough, and the rates compare.
 """
 
 import contextlib
@@ -21,6 +22,7 @@ from bench.load import SEED, load
 from bench.measure import Target
 from bench.operations import OPERATIONS, Loaded, Operation
 from bench.report import rate_of, table
+from bench.shares import NoShares, shared
 
 _READS = [operation for operation in OPERATIONS if operation.name in {"get", "list of ten, after any id"}]
 _WORKERS = (1, 2)
@@ -39,19 +41,29 @@ class Costs(msgspec.Struct, frozen=True):
 @click.command()
 @click.option("--count", default=1000, show_default=True, type=click.IntRange(100), help="Organizations to load.")
 @click.option("--clients", default=32, show_default=True, type=click.IntRange(1, 1000))
+@click.option(
+    "--share",
+    type=click.FloatRange(0.05, 1),
+    help="Let each worker have that share of a core at most, so that nobody waits for one. Needs root.",
+)
 @command.runs
-def workers(count: int, clients: int, **given: Any) -> None:
+def workers(count: int, clients: int, share: float | None, **given: Any) -> None:
     """What a read costs the processors, by one worker and by two, on a PostgreSQL server of this machine."""
 
     def measured(place: Place) -> list[list[str]]:
-        return list(_rows(place, count, clients, given["seconds"], given["repeats"]))
+        try:
+            return list(_rows(place, count, clients, share, given["seconds"], given["repeats"]))
+        except NoShares as error:
+            raise click.ClickException(str(error)) from error
 
     [rows] = command.on_each_engine(given | {"engines": ("postgres",)}, measured)
     header = ["", "workers", "rate/s", "server µs", "PostgreSQL µs", "client µs", "a core for each worker: rate/s"]
     click.echo("\n" + table(header, rows))
 
 
-def _rows(place: Place, count: int, clients: int, seconds: int, repeats: int) -> Iterator[list[str]]:
+def _rows(
+    place: Place, count: int, clients: int, share: float | None, seconds: int, repeats: int
+) -> Iterator[list[str]]:
     key = server.prepare(place.database)
     with contextlib.ExitStack() as stack:
         running = {}
@@ -61,6 +73,9 @@ def _rows(place: Place, count: int, clients: int, seconds: int, repeats: int) ->
             running[number] = stack.enter_context(server.serving(place.database, folder, workers=number))
         loaded = Loaded(SEED, load(running[1].base_url, key, count))
         server.settle(place.database)
+        if share is not None:
+            for each in running.values():
+                stack.enter_context(shared(each.workers, share))
         for operation in _READS:
             runs: dict[int, list[Costs]] = {number: [] for number in _WORKERS}
             for _ in range(repeats):
