@@ -21,7 +21,7 @@ from tenantry.core.db.migrate import migrations
 from tenantry.core.effort import QUICK, THOROUGH, Effort, TakesLong
 from tenantry.core.hints import Hints
 from tenantry.core.page import Order, bounds
-from tenantry.organizations import index_postgres, service, store
+from tenantry.organizations import index_postgres, index_sqlite, service, store
 from tenantry.organizations.search import TERM_BYTES, Sample, fold, rarest_terms, terms_of_name
 from tenantry.organizations.wire import (
     CreateOrganization,
@@ -142,9 +142,10 @@ TEXTS = st.one_of(
 @given(data=st.data())
 def test_a_search_finds_what_a_look_through_all_names_finds(directory: Directory, data: st.DataObject) -> None:
     environment_id = directory.environments[data.draw(st.integers(0, 1))]
-    change(
-        directory, environment_id, data.draw(st.sampled_from(["none", "none", "rename", "delete", "create"])), data
-    )
+    waiting = data.draw(st.sampled_from([3, index_sqlite.WAITING]))
+    with patch.object(index_sqlite, "WAITING", waiting):
+        kind = data.draw(st.sampled_from(["none", "none", "rename", "delete", "create"]))
+        change(directory, environment_id, kind, data)
     text = data.draw(TEXTS)
     place = data.draw(st.none() | PLACES)
     cursor = None if place is None else OrganizationCursor(directory.id_at(environment_id, place))
@@ -218,6 +219,39 @@ def test_names_that_came_since_others_were_looked_at_are_found(database: Databas
     database.write(lambda tx: [_create(tx, environment_id, name) for name in sorted(names)])
     assert _found(database, environment_id, "zebra quartz", limit=1_000) == names
     assert len(_found(database, environment_id, "ra", limit=10)) == 10
+
+
+def test_many_that_are_renamed_are_found_by_their_new_names_alone(database: Database) -> None:
+    environment_id = grant(database).environment_id
+    caller = caller_in(environment_id)
+    filler = [f"Filler {index}" for index in range(900)]
+    ids = database.write(lambda tx: [_create(tx, environment_id, name) for name in filler])
+    names = {identity: f"Zebra {index} Quartz" for index, identity in enumerate(ids[:300])}
+    for identity, name in names.items():
+        database.write(partial(_rename, environment_id=environment_id, identity=identity, name=name))
+    for identity in reversed(ids[300:600]):
+        database.write(partial(service.delete, caller=caller, organization_id=identity))
+    for index in range(300):
+        assert _found(database, environment_id, f"zebra {index} quartz", limit=10) == {f"Zebra {index} Quartz"}
+        assert _found(database, environment_id, f"filler {index}", limit=10) <= set(filler[600:])
+    if database.engine == "sqlite":
+        _empty_what_waits(database, environment_id)
+        kept = Counter(term for name in (*names.values(), *filler[600:]) for term in _terms(environment_id, name))
+        assert _terms_kept(database) == kept
+
+
+def _rename(tx: Transaction, environment_id: str, identity: str, name: str) -> None:
+    service.update(tx, caller_in(environment_id), identity, UpdateOrganization(name=name))
+
+
+def _empty_what_waits(database: Database, environment_id: str) -> None:
+    """Have SQLite's index take in all names but that of one more organization, and take out what is no more."""
+    with patch.object(index_sqlite, "WAITING", 1):
+        database.write(lambda tx: _create(tx, environment_id, "One more"))
+
+
+def _terms(environment_id: str, name: str) -> set[str]:
+    return set(terms_of_name(environment_id, fold(name)))
 
 
 def test_postgres_makes_the_terms_that_are_looked_up(postgres_only: Database) -> None:

@@ -1,6 +1,7 @@
 """Organizations by a text in their name on SQLite, whose index gives what has the terms in the order of places.
 
-A place sorts as the id does. New names wait for the index, and go into it many at once.
+A place sorts as the id does. New names wait for the index, and go into it many at once; so do those that are to be
+taken out of it.
 """
 
 from typing import LiteralString
@@ -30,7 +31,9 @@ _SAMPLED = 300
 _FAR = 5_000
 _SLACK = 3
 _TERMS = 2
-_WAITING = 256
+
+WAITING = 256
+"""So many names wait until they go into the index, or out of it, together."""
 
 
 def select_page(tx: Transaction, environment_id: str, text: str, limits: Bounds, effort: Effort) -> list[Match]:
@@ -79,13 +82,14 @@ def rename(tx: Transaction, environment_id: str, organization_id: str, folded_na
     """Have an organization found by `folded_name`, which is about to be written."""
     place = _take_out(tx, environment_id, organization_id, folded_name)
     if place is not None:
+        _index_waiting(tx)  # before it waits itself: it has its old name still
         tx.run("INSERT INTO organizations_to_index (place) VALUES (:place)", place=place)
-        _index_waiting(tx)
 
 
 def delete(tx: Transaction, environment_id: str, organization_id: str) -> None:
     """Have an organization, which is about to be deleted, found no more."""
     _take_out(tx, environment_id, organization_id, None)
+    _index_waiting(tx)
 
 
 def _edge(tx: Transaction, environment_id: str, limits: Bounds, rows: int) -> str | None:
@@ -225,13 +229,30 @@ def _waiting_matches(
 
 
 def _index_waiting(tx: Transaction) -> None:
-    """Give the index all that waits for it, once that is enough."""
-    count = tx.one("SELECT count(*) FROM organizations_to_index")
-    if count is None or count[0] < _WAITING:
+    """Give the index all that waits for it, and take out of it what is no more, once that is enough."""
+    counts = tx.one(
+        "SELECT (SELECT count(*) FROM organizations_to_index), (SELECT count(*) FROM organizations_to_unindex)"
+    )
+    if counts is None or max(counts) < WAITING:
         return
+    # First what is no more: something new may stand at its place.
+    _take_out_removed(tx)
+    _take_in_new(tx)
+
+
+def _take_out_removed(tx: Transaction) -> None:
+    rows = tx.all("SELECT place, terms FROM organizations_to_unindex ORDER BY place")
+    tx.run_all(
+        "INSERT INTO organization_index (organization_index, rowid, terms) VALUES ('delete', :place, :terms)",
+        [{"place": place, "terms": terms} for place, terms in rows],
+    )
+    tx.run("DELETE FROM organizations_to_unindex")
+
+
+def _take_in_new(tx: Transaction) -> None:
     rows = tx.all(
         "SELECT place, environment_id, folded_name"
-        " FROM organizations_to_index CROSS JOIN organizations USING (place)"
+        " FROM organizations_to_index CROSS JOIN organizations USING (place) ORDER BY place"
     )
     tx.run_all(
         "INSERT INTO organization_index (rowid, terms) VALUES (:place, :terms)",
@@ -244,7 +265,10 @@ def _index_waiting(tx: Transaction) -> None:
 
 
 def _take_out(tx: Transaction, environment_id: str, organization_id: str, unless: str | None) -> int | None:
-    """Take an organization out of the index and return its place; None when its folded name is `unless`."""
+    """Have an organization taken out of the index and return its place; None when its folded name is `unless`.
+
+    Meanwhile the index leads to a row that is not there, or does not have the text: it is looked at in vain.
+    """
     row = tx.one(
         "SELECT place, folded_name FROM organizations WHERE environment_id = :environment_id AND id = :id",
         environment_id=environment_id,
@@ -256,7 +280,7 @@ def _take_out(tx: Transaction, environment_id: str, organization_id: str, unless
         return None
     if tx.run("DELETE FROM organizations_to_index WHERE place = :place", place=place) == 0:
         tx.run(
-            "INSERT INTO organization_index (organization_index, rowid, terms) VALUES ('delete', :place, :terms)",
+            "INSERT INTO organizations_to_unindex (place, terms) VALUES (:place, :terms)",
             place=place,
             terms=" ".join(terms_of_name(environment_id, row[1])),
         )

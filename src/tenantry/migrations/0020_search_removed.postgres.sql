@@ -1,0 +1,1 @@
+-- PostgreSQL's index finds by itself which rows are no more.
