@@ -1,5 +1,6 @@
 """A search finds what a plain look through all names finds, whichever way it goes, whatever was done before."""
 
+import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from tenantry.core.db.migrate import migrations
 from tenantry.core.effort import QUICK, THOROUGH, Effort, TakesLong
 from tenantry.core.hints import Hints
 from tenantry.core.page import Order, bounds
-from tenantry.organizations import index_postgres, index_sqlite, service, store
+from tenantry.organizations import index_postgres, index_sqlite, samples, service, store
 from tenantry.organizations.search import TERM_BYTES, Sample, fold, rarest_terms, terms_of_name
 from tenantry.organizations.wire import (
     CreateOrganization,
@@ -219,6 +220,18 @@ def test_names_that_came_since_others_were_looked_at_are_found(database: Databas
     database.write(lambda tx: [_create(tx, environment_id, name) for name in sorted(names)])
     assert _found(database, environment_id, "zebra quartz", limit=1_000) == names
     assert len(_found(database, environment_id, "ra", limit=10)) == 10
+
+
+async def test_of_many_who_search_at_once_one_counts_what_is_in_the_names(database: Database) -> None:
+    environment_id = grant(database).environment_id
+    names = [f"Filler {index}" for index in range(600)]
+    await database.write_soon(lambda tx: [_create(tx, environment_id, name) for name in names], scans=True)
+    query = ListOrganizations(search="zebra quartz")
+    search = partial(service.list_page, caller=caller_in(environment_id), query=query)
+    with patch.object(samples, "keep", wraps=samples.keep) as keep:
+        pages = await asyncio.gather(*(database.read_soon(search) for _ in range(20)))
+    assert [_ids(page) for page in pages] == [[]] * 20
+    assert keep.call_count == 1
 
 
 def test_many_that_are_renamed_are_found_by_their_new_names_alone(database: Database) -> None:
