@@ -22,11 +22,15 @@ _READ_AT_ONCE = 1 << 24
 def kept(engine: str, count: int, folder: Path) -> str:
     """Return the address of the database with `count` organizations, which is filled if it is not there.
 
-    What is copied to PostgreSQL is the file of SQLite, which stays as well.
+    What is copied to PostgreSQL is the file of SQLite, which stays as well. One of an older schema is migrated.
     """
+    url = f"sqlite:///{_file(count, folder)}"
+    server.migrate(url)
     if engine == "sqlite":
-        return f"sqlite:///{_file(count, folder)}"
-    return server.kept_database(f"tenantry_bench_scale_{count}", partial(_fill_postgres, _file(count, folder)))
+        return url
+    copied = server.kept_database(f"tenantry_bench_scale_{count}", partial(_fill_postgres, _file(count, folder)))
+    server.migrate(copied)
+    return copied
 
 
 def _fill_postgres(file: Path, url: str) -> None:

@@ -34,6 +34,7 @@ from bench.scale_report import (
     page,
 )
 from bench.search import SEARCHES, Timing, timings
+from bench.shares import NoShares, shared
 from tenantry.core.db import open_database
 from tenantry.server import system_world
 
@@ -96,7 +97,7 @@ def scale(count: int, few: int, minutes: float, *, fill_only: bool, **given: Any
         if engine not in measured.compared and time.monotonic() < ends:
             urls = {size: databases[engine, size] for size in (few, count)}
             wanted = list(comparisons(engine, count, few))
-            measured.compared[engine] = dict(_compare_all(urls, wanted, given["seconds"], folder))
+            measured.compared[engine] = _compared(urls, wanted, given["seconds"], folder)
             file.write_bytes(msgspec.json.encode(measured))
     for (engine, size), url in databases.items():
         steps = [step for step in _left(engine, count, few, measured) if step.size == size]
@@ -189,28 +190,41 @@ def _served(url: str, workers: int, folder: Path) -> Iterator[_Served]:
         yield _Served(running, key, ids)
 
 
+def _compared(
+    urls: dict[int, str], wanted: Sequence[Comparison], seconds: int, folder: Path
+) -> dict[str, Compared]:
+    """Return what is compared, by its text. Ends the command where workers can have no share of a core."""
+    try:
+        return dict(_compare_all(urls, wanted, seconds, folder))
+    except NoShares as error:
+        raise click.ClickException(str(error)) from error
+
+
 def _compare_all(
     urls: dict[int, str], wanted: Sequence[Comparison], seconds: int, folder: Path
 ) -> Iterator[tuple[str, Compared]]:
     """Yield what is compared, by its text. `urls` is by number of organizations; all servers run meanwhile."""
     with contextlib.ExitStack() as stack:
-        served: dict[tuple[int, int], _Served] = {}
+        served: dict[tuple[int, int, float | None], _Served] = {}
         for side in (side for each in wanted for side in (each.before, each.after)):
-            if (side.size, side.workers) not in served:
-                serving = _served(urls[side.size], side.workers, folder)
-                served[side.size, side.workers] = stack.enter_context(serving)
+            if side.server not in served:
+                one = served[side.server] = stack.enter_context(_served(urls[side.size], side.workers, folder))
+                if side.share is not None:
+                    stack.enter_context(shared(one.running.workers, side.share))
         for url in urls.values():
             warm(url)
         for each in wanted:
             yield each.text, _compare(each, served, seconds, folder)
 
 
-def _compare(wanted: Comparison, served: dict[tuple[int, int], _Served], seconds: int, folder: Path) -> Compared:
+def _compare(
+    wanted: Comparison, served: dict[tuple[int, int, float | None], _Served], seconds: int, folder: Path
+) -> Compared:
     random = Random(SEED)
 
     def rate(side: Side) -> float:
         operation = _BY_NAME[side.operation]
-        target = served[side.size, side.workers].target(operation, side.size)
+        target = served[side.server].target(operation, side.size)
         return measure.once(target, operation, wanted.clients, seconds, folder, random).rate
 
     pairs = [(rate(wanted.before), rate(wanted.after)) for _ in range(_COMPARED_RUNS)]

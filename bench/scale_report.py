@@ -28,6 +28,7 @@ _LEAST_CREATES = {"sqlite": 5000, "postgres": 1500}
 _LEAST_BESIDE = 0.7
 _MOST_MEMORY = 250 * _MIB
 _LEAST_WORKERS = 1.6
+_SHARE = 0.4
 _NAMES_OF_READS = [each.name for each in (*OPERATIONS, *LISTS) if not each.writes]
 _LAST = (
     ("list of ten, first page", "list of ten, last page"),
@@ -45,11 +46,20 @@ class Beside(msgspec.Struct, frozen=True):
 
 
 class Side(msgspec.Struct, frozen=True):
-    """One of two that are compared: an operation among so many organizations, by so many workers."""
+    """One of two that are compared: an operation among so many organizations, by so many workers.
+
+    `share` is how much of a core each worker may have: less than a whole one where others need the rest.
+    """
 
     size: int
     workers: int
     operation: str
+    share: float | None = None
+
+    @property
+    def server(self) -> tuple[int, int, float | None]:
+        """What says which server it is asked of."""
+        return self.size, self.workers, self.share
 
 
 class Comparison(msgspec.Struct, frozen=True):
@@ -99,8 +109,9 @@ def comparisons(engine: str, count: int, few: int) -> Iterator[Comparison]:
         yield Comparison(f"{last}, of the first page's rate", before, after, BAR_CLIENTS, _LEAST_LAST)
     if engine == "postgres":
         for each in ("get", "list of ten, after any id"):
-            before, after = Side(count, 1, each), Side(count, 2, each)
-            yield Comparison(f"{each}, by two workers, of one's rate", before, after, MOST_CLIENTS, _LEAST_WORKERS)
+            before, after = Side(count, 1, each, _SHARE), Side(count, 2, each, _SHARE)
+            text = f"{each}, by two workers, of one's rate, {_SHARE} of a core for each"
+            yield Comparison(text, before, after, MOST_CLIENTS, _LEAST_WORKERS)
 
 
 def page(measured: Measured, count: int, few: int, conditions: Conditions) -> str:
