@@ -322,3 +322,19 @@ def test_a_key_that_is_being_removed_does_not_count_up_to_a_limit(database: Data
 def test_the_same_values_in_another_order_change_nothing(api: httpx.Client) -> None:
     shown = declared(api, "tier", values=["gold", "free"])
     assert api.put(f"{_KEYS}/tier", json={"values": ["free", "gold"]}).json() == shown
+
+
+def test_of_a_key_that_many_organizations_have_postgres_knows_the_values(postgres_only: Database) -> None:
+    environment_id = grant(postgres_only).environment_id
+    caller = caller_in(environment_id)
+    bodies = [CreateOrganization(name="Acme", metadata={"account": f"A-{number}"}) for number in range(600)]
+    postgres_only.write(lambda tx: [service.create(tx, caller, body) for body in bodies])
+    postgres_only.write(lambda tx: metadata_keys.declare(tx, caller, "account", DeclareMetadataKey()))
+    advance(postgres_only, environment_id, "account", at_once=500)
+    known = postgres_only.read(
+        lambda tx: tx.one(
+            "SELECT n_distinct FROM pg_stats WHERE schemaname = current_schema()"
+            " AND tablename = 'organization_metadata' AND attname = 'value'"
+        )
+    )
+    assert known == (-1,)  # as many values as rows

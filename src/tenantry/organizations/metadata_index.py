@@ -5,6 +5,7 @@ from typing import LiteralString
 import msgspec
 
 from tenantry.core.db import Insertion, Row, Transaction, Values
+from tenantry.core.db.statistics import analyze
 from tenantry.organizations.wire import MetadataKeyState, Violation
 
 
@@ -24,6 +25,8 @@ class KeyRow(msgspec.Struct, frozen=True, kw_only=True):
     created_at: str
     updated_at: str
 
+
+_MANY = 500
 
 _COLUMNS = (
     "key, is_unique, allowed, state, is_indexed, declared_in, position, checked, violation_count, violations,"
@@ -238,6 +241,15 @@ def put_values(tx: Transaction, environment_id: str, key: str, values: list[Valu
 
 def _new_row(environment_id: str, key: str, value: Value) -> Values:
     return (environment_id, value.organization_id, key, value.value, value.unique_value)
+
+
+def analyze_if_many(tx: Transaction, organizations: int) -> None:
+    """Have the planner know of a key whose values are in the index now, unless they are of few organizations.
+
+    By what it knew before, all values are those of other keys, and it may take a way through all that a key has.
+    """
+    if organizations >= _MANY:
+        analyze(tx, "organization_metadata")
 
 
 def delete_value(tx: Transaction, environment_id: str, organization_id: str, key: str) -> None:

@@ -284,6 +284,7 @@ def _check_some(
         violations=violations[:_MOST_TOLD],
     )
     if last:
+        store.analyze_if_many(tx, after.checked)
         state: MetadataKeyState = "refused" if count else "ready"
         after = msgspec.structs.replace(after, state=state, indexed=True, updated_at=tx.now)
     store.update_key(tx, environment_id, after)

@@ -29,5 +29,9 @@ def never_analyzed(tx: Transaction) -> list[str]:
 
 
 def analyze(tx: Transaction, table: str) -> None:
-    """Have PostgreSQL analyze a table, unless another process just does; who reads or writes need not wait."""
-    tx.script(f'ANALYZE (SKIP_LOCKED) "{table}"')
+    """Have PostgreSQL analyze a table, unless another process just does; who reads or writes need not wait.
+
+    SQLite has what its migrations tell it.
+    """
+    if tx.engine == "postgres":
+        tx.script(f'ANALYZE (SKIP_LOCKED) "{table}"')
