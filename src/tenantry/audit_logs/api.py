@@ -28,7 +28,7 @@ from tenantry.audit_logs.wire import (
     ListAuditLogSchemas,
     SetAuditLogsRetention,
 )
-from tenantry.core.endpoints import Call, Endpoint, Resource, always
+from tenantry.core.endpoints import Call, Endpoint, Resource
 from tenantry.organizations.service import OrganizationNotFound
 
 _SCHEMAS = "/audit_logs/actions/{action}/schemas"
@@ -165,7 +165,7 @@ def _exports(base_url: str, address: str) -> tuple[Endpoint, ...]:
             handler=lambda call: exports.download(
                 call.tx, call.path["id"], Link(call.query.expires, call.query.signature)
             ),
-            scans=always,
+            scans=True,
             keyless=True,
         ),
     )

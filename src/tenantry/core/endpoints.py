@@ -31,15 +31,6 @@ class Call(msgspec.Struct, frozen=True, gc=False):
     so_far: bytes | None = None
 
 
-def _never(_query: Any) -> bool:
-    return False
-
-
-def always(_query: Any) -> bool:
-    """Say that many rows are looked at or changed whatever the query is."""
-    return True
-
-
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
     """One operation.
@@ -49,7 +40,7 @@ class Endpoint:
     body fields that some client sends; `headers` maps a header to the field of `query`
     that it sets, before the query itself. `media` is the answer's content type when it
     is not JSON; `answer` is then the type of one item in it. `example` is a body that works, for the
-    documentation, where what is required does not make one. `scans` tells from the query whether many rows
+    documentation, where what is required does not make one. `scans` is true where many rows
     may have to be looked at or changed. `changes` is false where a method that is not GET has no
     effect. `many` is true where it does many things, each of which looks at few rows. `adds` is true
     where it adds rows and changes none, so that it may share a transaction with others. `wrong` is what a
@@ -70,7 +61,7 @@ class Endpoint:
     example: Mapping[str, object] | None = None
     aliases: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
-    scans: Callable[[Any], bool] = _never
+    scans: bool = False
     changes: bool = True
     many: bool = False
     adds: bool = False

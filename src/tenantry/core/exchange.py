@@ -68,7 +68,7 @@ class Exchange:
     @property
     def scans(self) -> bool:
         """Whether many rows may have to be looked at or changed."""
-        return self.wrong is None and self.endpoint.scans(self.query)
+        return self.wrong is None and self.endpoint.scans
 
     def known_caller(self, tx: Transaction) -> Caller:
         """Return who calls. Raises Unauthorized."""

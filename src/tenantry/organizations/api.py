@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from tenantry.core.effort import QUICK, TakesLong
-from tenantry.core.endpoints import Call, Download, Endpoint, Later, Outside, Resource, always
+from tenantry.core.endpoints import Call, Download, Endpoint, Later, Outside, Resource
 from tenantry.core.page import Page
 from tenantry.domains.service import DomainRules, DomainTaken
 from tenantry.organizations import metadata_keys, reconcile, service, snapshot
@@ -217,7 +217,7 @@ def resource(rules: DomainRules) -> Resource:
                 media=snapshot.MEDIA,
                 answer=Organization,
                 handler=_snapshot,
-                scans=always,
+                scans=True,
             ),
             Endpoint(
                 method="POST",
@@ -228,7 +228,7 @@ def resource(rules: DomainRules) -> Resource:
                 answer=Reconciliation,
                 errors=(TooManyToCompare,),
                 handler=_reconcile,
-                scans=always,
+                scans=True,
                 changes=False,
             ),
             *_METADATA_KEYS,
