@@ -17,6 +17,7 @@ from tenantry.core.errors import DatabaseUnavailable
 
 _STATEMENTS_KEPT = 512
 _SCANNING_THREADS = 2
+_COMMITTING_THREADS = 2  # one commits while the other copies ahead of a checkpoint
 _ROWS_AT_ONCE = 16
 _RETRY_SECONDS = 0.01
 
@@ -133,8 +134,7 @@ class SqliteDatabase(Database):
         self._writer: tuple[sqlite3.Connection, Checkpoints] | None = None
         self._groups: dict[asyncio.AbstractEventLoop, GroupWriter] = {}
         self._scanners = ThreadPoolExecutor(_SCANNING_THREADS, "tenantry-scan")
-        self._committers = ThreadPoolExecutor(1, "tenantry-commit")
-        self._copiers = ThreadPoolExecutor(1, "tenantry-copy")
+        self._committers = ThreadPoolExecutor(_COMMITTING_THREADS, "tenantry-commit")
 
     def read(self, work: Work[T]) -> T:
         connection: sqlite3.Connection | None = getattr(self._readers, "connection", None)
@@ -172,7 +172,7 @@ class SqliteDatabase(Database):
         if group is None:
             connection, checkpoints = self._open_writer(0, _LOOP_CACHE)
             group = self._groups[loop] = GroupWriter(
-                loop, connection, checkpoints, self._run, self._committers, self._copiers, self._tell
+                loop, connection, checkpoints, self._run, self._committers, self._tell
             )
         future: asyncio.Future[T] = loop.create_future()
         group.submit(Job(work, scans or many, adds, future))
@@ -191,7 +191,6 @@ class SqliteDatabase(Database):
     def close(self) -> None:
         self._finish_groups()
         self._committers.shutdown()
-        self._copiers.shutdown()
         self._scanners.shutdown()
         for connection in self._connections:
             connection.close()

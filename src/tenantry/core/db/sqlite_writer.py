@@ -198,7 +198,6 @@ class GroupWriter:
         checkpoints: Checkpoints,
         run_job: RunJob,
         threads: ThreadPoolExecutor,
-        copiers: ThreadPoolExecutor,
         committed: Callable[[], None],
     ) -> None:
         self.thread = threading.get_ident()
@@ -207,7 +206,6 @@ class GroupWriter:
         self._checkpoints = checkpoints
         self._run_job = run_job
         self._threads = threads
-        self._copiers = copiers
         self._copying: Future[None] | None = None
         self._committed = committed
         self._waiting: deque[Job] = deque()
@@ -245,7 +243,10 @@ class GroupWriter:
         if self._away is not None:
             return
         answered = self._settle()
-        if self._group is None and self._is_copied_ahead():
+        if self._group is None and self._copying is None and self._checkpoints.is_due:
+            self._copying = self._threads.submit(self._checkpoints.copy_ahead)
+        if self._group is None and self._copying is not None and self._copying.done():
+            self._copying = None
             self._hand_over(self._checkpoints.make)
         elif not self._waiting and self._group is None:
             self._active = False
@@ -256,17 +257,6 @@ class GroupWriter:
             self._loop.call_later(_RETRY_SECONDS, self._go_on)
         else:
             self._run_some()
-
-    def _is_copied_ahead(self) -> bool:
-        """Return whether what can be copied while others write is; begin to copy it once a checkpoint is due."""
-        if self._copying is None:
-            if self._checkpoints.is_due:
-                self._copying = self._copiers.submit(self._checkpoints.copy_ahead)
-            return False
-        if not self._copying.done():
-            return False
-        self._copying = None
-        return True
 
     def _run_some(self) -> None:
         """Run what waits for as long as requests may be kept from the loop; commit when none of it is left."""
