@@ -15,13 +15,14 @@ import msgspec
 from bench import measure, server
 from bench.load import LoadFailed
 from bench.report import Conditions
+from bench.shares import NoShares
 
 R = TypeVar("R")
 
 _RESULTS = Path(__file__).parent / "results"
 _DISK = "/var/tmp"
 _IN_MEMORY = frozenset({"tmpfs", "ramfs"})
-_EXPECTED = (LoadFailed, measure.MeasurementFailed, measure.WrkMissing, server.ServerFailed)
+_EXPECTED = (LoadFailed, NoShares, measure.MeasurementFailed, measure.WrkMissing, server.ServerFailed)
 
 
 class Place(msgspec.Struct, frozen=True):

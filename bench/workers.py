@@ -22,7 +22,7 @@ from bench.load import SEED, load
 from bench.measure import Target
 from bench.operations import OPERATIONS, Loaded, Operation
 from bench.report import rate_of, table
-from bench.shares import NoShares, shared
+from bench.shares import shared
 
 _READS = [operation for operation in OPERATIONS if operation.name in {"get", "list of ten, after any id"}]
 _WORKERS = (1, 2)
@@ -51,10 +51,7 @@ def workers(count: int, clients: int, share: float | None, **given: Any) -> None
     """What a read costs the processors, by one worker and by two, on a PostgreSQL server of this machine."""
 
     def measured(place: Place) -> list[list[str]]:
-        try:
-            return list(_rows(place, count, clients, share, given["seconds"], given["repeats"]))
-        except NoShares as error:
-            raise click.ClickException(str(error)) from error
+        return list(_rows(place, count, clients, share, given["seconds"], given["repeats"]))
 
     [rows] = command.on_each_engine(given | {"engines": ("postgres",)}, measured)
     header = ["", "workers", "rate/s", "server µs", "PostgreSQL µs", "client µs", "a core for each worker: rate/s"]

@@ -149,8 +149,8 @@ def _window(
         return window(limits, walked, lambda _first: has_any_behind)
     if chosen == Filter(text=chosen.text):
         walked = index.select_page(tx, environment_id, chosen.text, limits, effort)
-        has_any = partial(index.has_behind, tx, environment_id, chosen.text, limits, effort=effort)
-        return window(limits, walked, has_any)
+        has_behind = partial(index.has_behind, tx, environment_id, chosen.text, limits, effort=effort)
+        return window(limits, walked, has_behind)
     found = filters.select_page(tx, environment_id, chosen, limits, effort)
     has_behind = partial(filters.has_behind, tx, environment_id, chosen, limits, effort=effort)
     return window(limits, found.rows, has_behind, found.stopped)
